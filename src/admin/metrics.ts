@@ -1,0 +1,83 @@
+/**
+ * Duty: counters and gauges for Prometheus.
+ * Holds: label values come from the policy and the tables of core/, never from the wire, so their number is bounded.
+ * Source: Prometheus exposition format 0.0.4; names after the conventions of prometheus.io/docs/practices/naming.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export interface Metrics {
+  exchange(service: string, outcome: string, seconds: number, scrubbed: number): void;
+  refusal(code: string): void;
+  text(): Promise<string>;
+}
+
+export interface MetricSources {
+  openConnections(): number;
+  liveLeases(): number;
+  liveInstances(): number;
+}
+
+export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+const LATENCY_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
+
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const exchanges = new Counter({
+    registers,
+    name: 'countersign_exchanges_total',
+    help: 'Requests by service and outcome',
+    labelNames: ['service', 'outcome'] as const,
+  });
+  const duration = new Histogram({
+    registers,
+    name: 'countersign_exchange_duration_seconds',
+    help: 'From request head to last response byte',
+    buckets: LATENCY_BUCKETS_S,
+    labelNames: ['service'] as const,
+  });
+  const refusals = new Counter({
+    registers,
+    name: 'countersign_refusals_total',
+    help: 'Connections that never came to a request',
+    labelNames: ['code'] as const,
+  });
+  const scrubs = new Counter({
+    registers,
+    name: 'countersign_scrubbed_total',
+    help: 'Secrets taken out of responses',
+    labelNames: ['service'] as const,
+  });
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      registers,
+      name,
+      help,
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  gauge('countersign_open_connections', 'Connections of workloads', sources.openConnections);
+  gauge('countersign_leases', 'Live leases', sources.liveLeases);
+  gauge('countersign_instances', 'Live instances of workloads', sources.liveInstances);
+
+  // Looking a child up by labels hashes them; the request path keeps the children instead.
+  const counters = new Map<string, Counter.Internal>();
+  const histograms = new Map<string, Histogram.Internal<'service'>>();
+  return {
+    exchange: (service, outcome, seconds, scrubbed) => {
+      const key = `${service} ${outcome}`;
+      const counter = counters.get(key) ?? exchanges.labels(service, outcome);
+      const histogram = histograms.get(service) ?? duration.labels(service);
+      counters.set(key, counter);
+      histograms.set(service, histogram);
+      counter.inc();
+      histogram.observe(seconds);
+      if (scrubbed > 0) scrubs.labels(service).inc(scrubbed);
+    },
+    refusal: (code) => refusals.labels(code).inc(),
+    text: () => registry.metrics(),
+  };
+}

@@ -1,0 +1,378 @@
+/**
+ * Duty: the composition root seen from outside: starts, reloads, drains.
+ * In → Out: policy files → a running proxy.
+ * Holds: the system clock is made here alone; a broken policy at reload changes nothing; what was started before a
+ *   failure is ended.
+ * Not here: which stage gets what (assembly.ts); the command line (cli/).
+ */
+import { AdminUnreachable, callAdmin } from './admin/client.ts';
+import { errorFacts } from './admin/log.ts';
+import { openAdminServer } from './admin/server.ts';
+import {
+  type Closers,
+  createConnectionStages,
+  createStages,
+  type Ground,
+  type GroundOptions,
+  openAuthority,
+  openGround,
+  type Stages,
+} from './assembly.ts';
+import type { Configuration } from './config/configuration.ts';
+import { ConfigurationError } from './config/configuration-error.ts';
+import { loadConfiguration } from './config/load.ts';
+import { serveConnection } from './connection.ts';
+import { parseAuthority } from './core/authority.ts';
+import type { Clock } from './core/clock.ts';
+import { EgressError, ERRORS, toEgressError } from './core/errors.ts';
+import { HeaderList } from './core/headers.ts';
+import type { RequestHead } from './core/message.ts';
+import { createSpiffeId } from './core/spiffe-id.ts';
+import type { LeaseListing } from './credential/credential.ts';
+import { PRESETS } from './injection/presets/all.ts';
+import { type Listener, openExplicitListener } from './listener/explicit.ts';
+import { type Explanation, explain } from './policy/explain.ts';
+import type { Sandbox } from './sandbox/open.ts';
+import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
+import type { IssuingCa } from './tunnel/issuing-ca.ts';
+import type { Workload } from './workload/workload.ts';
+
+export { AdminUnreachable, type Configuration, ConfigurationError, callAdmin, type SeenRequest };
+
+/** Which policy, and where what must be kept is kept. */
+export interface Place {
+  /** Null: no policy, only the defaults of the Proxy document. */
+  readonly configPaths: readonly string[] | null;
+  readonly stateDirectory: string;
+}
+
+export interface StartOptions extends Place, GroundOptions {
+  readonly configPaths: readonly string[];
+}
+
+/** What an instance needs to call; the token is told once. */
+export interface InstanceAnswer {
+  readonly id: string;
+  readonly workload: string;
+  readonly spiffeId: string;
+  readonly expiresAt: number;
+  readonly token: string;
+  readonly proxyUrl: string;
+  readonly bundleFile: string;
+  readonly apiKey: string;
+  readonly awsAccessKeyId: string;
+  readonly awsSecretAccessKey: string;
+}
+
+export interface RunningProxy {
+  readonly proxyUrl: string;
+  readonly adminSocket: string;
+  readonly bundleFile: string;
+  readonly auditFile: string;
+  readonly sandbox: Sandbox | null;
+  /** Lines for the one who started it: addresses, CA, warnings. */
+  announcement(): readonly string[];
+  /** `workload` may be empty where the policy knows one only. @throws EgressError `configuration_invalid`. */
+  createInstance(workload: string, lifetimeMs: number): Promise<InstanceAnswer>;
+  reload(): Promise<{ readonly revision: string }>;
+  status(): object;
+  leases(): readonly LeaseListing[];
+  /** Epoch `ms`. */
+  now(): number;
+  /** Drains, then revokes every lease. Idempotent. */
+  close(): Promise<{ readonly revoked: number; readonly failed: number }>;
+}
+
+/** @throws ConfigurationError */
+export async function loadSettings(
+  place: Place,
+): Promise<{ readonly configuration: Configuration; readonly adminSocket: string }> {
+  const configuration = await loadConfiguration({
+    paths: place.configPaths ?? [],
+    presets: PRESETS,
+    defaults: { stateDirectory: place.stateDirectory },
+  });
+  return { configuration, adminSocket: configuration.proxy.admin.socket };
+}
+
+/** @throws EgressError `configuration_invalid`. */
+export async function loadCa(
+  place: Place & { readonly ownUid: number },
+): Promise<IssuingCa & { readonly certificateFile: string }> {
+  const { configuration } = await loadSettings(place);
+  const { ca, certificateFile } = openAuthority(configuration, place.ownUid, systemClock);
+  return { ...ca, certificateFile };
+}
+
+/** What to tell the user of something thrown: words that hold no secret. */
+export function describeFailure(thrown: unknown): { readonly text: string; readonly isConfiguration: boolean } {
+  const error = toEgressError(thrown);
+  const isConfiguration = error.code === 'configuration_invalid';
+  if (error.code !== 'internal') return { text: error.detail ?? ERRORS[error.code].title, isConfiguration };
+  const cause = error.cause instanceof Error ? `${error.cause.name}: ${error.cause.message}` : 'unknown';
+  return { text: `internal error (${cause})`, isConfiguration };
+}
+
+const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  schedule: (delayMs, task) => {
+    // Larger delays than a signed 32-bit integer would fire at once.
+    const timer = setTimeout(task, Math.min(delayMs, 2_147_483_647)).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/**
+ * Starts the proxy; it serves when this resolves.
+ * @throws ConfigurationError @throws EgressError `configuration_invalid`; nothing is left running then.
+ */
+export async function startProxy(options: StartOptions): Promise<RunningProxy> {
+  const { configuration } = await loadSettings(options);
+  const closers: Closers = [];
+  try {
+    const ground = await openGround(options, configuration, systemClock, closers);
+    const stages = createStages(ground, configuration, systemClock, closers);
+    return await serve(options, ground, stages, closers);
+  } catch (error) {
+    for (const close of closers.reverse()) await close().catch(() => {});
+    throw error;
+  }
+}
+
+/** Hops 1 to 3, the admin server, and the ways to end it all. */
+async function serve(options: StartOptions, ground: Ground, stages: Stages, closers: Closers): Promise<RunningProxy> {
+  const { proxy } = ground.current.configuration;
+  const connectionStages = createConnectionStages(ground, stages);
+  const listener = await openExplicitListener(
+    { ...proxy.listeners.explicit, maxConnections: proxy.limits.maxConnections },
+    systemClock,
+    (connection) => {
+      // serveConnection answers, audits and closes on every path; what still escapes is a defect of ours.
+      serveConnection(connectionStages, connection).catch((thrown: unknown) => {
+        connection.socket.destroy();
+        ground.log.error('connection failed', errorFacts(toEgressError(thrown)));
+      });
+    },
+  );
+  closers.push(() => listener.drain(0));
+  stages.listener = listener;
+  const running = new Running(options, ground, stages, listener);
+  const admin = await openAdminServer(proxy.admin.socket, {
+    health: () => running.health(),
+    metrics: () => stages.metrics.text(),
+    status: () => running.status(),
+    createInstance: ({ workload, lifetimeMs }) =>
+      running.createInstance(workload, lifetimeMs ?? DEFAULT_INSTANCE_LIFETIME_MS),
+    endInstance: (id) => running.endInstance(id),
+    reload: () => running.reload(),
+  });
+  closers.push(() => admin.close());
+  running.closers = closers;
+  ground.audit.note({
+    kind: 'start',
+    revision: ground.current.configuration.policy.id,
+    mintingRules: ground.current.configuration.mintingRules,
+  });
+  return running;
+}
+
+const DEFAULT_INSTANCE_LIFETIME_MS = 600_000;
+const REVOKE_DEADLINE_MS = 5_000;
+
+class Running implements RunningProxy {
+  readonly proxyUrl: string;
+  readonly adminSocket: string;
+  readonly bundleFile: string;
+  readonly auditFile: string;
+  readonly sandbox: Sandbox | null;
+  closers: Closers = [];
+  readonly #options: StartOptions;
+  readonly #ground: Ground;
+  readonly #stages: Stages;
+  readonly #listener: Listener;
+  #closing: Promise<{ readonly revoked: number; readonly failed: number }> | null = null;
+
+  constructor(options: StartOptions, ground: Ground, stages: Stages, listener: Listener) {
+    const { proxy } = ground.current.configuration;
+    this.#options = options;
+    this.#ground = ground;
+    this.#stages = stages;
+    this.#listener = listener;
+    const { address, port } = listener.bound;
+    this.proxyUrl = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+    this.adminSocket = proxy.admin.socket;
+    this.bundleFile = ground.bundleFile;
+    this.auditFile = proxy.audit.file;
+    this.sandbox = ground.sandbox;
+  }
+
+  announcement(): readonly string[] {
+    const { configuration } = this.#ground.current;
+    const { ca, certificateFile } = this.#ground.authority;
+    return [
+      `proxy     ${this.proxyUrl}`,
+      `policy    revision ${configuration.policy.id}, trust domain ${configuration.proxy.trustDomain}`,
+      `ca        ${certificateFile} (SHA-256 ${ca.fingerprint.slice(0, 23)}…)`,
+      `admin     ${this.adminSocket}`,
+      `audit     ${this.auditFile}`,
+      ...(configuration.mintingRules.length > 0
+        ? [`WARNING   rules that let a workload mint credentials: ${configuration.mintingRules.join(', ')}`]
+        : []),
+      ...configuration.warnings.map(
+        (warning) => `warning   ${warning.file}:${warning.line}:${warning.column}: ${warning.message}`,
+      ),
+    ];
+  }
+
+  async createInstance(named: string, lifetimeMs: number): Promise<InstanceAnswer> {
+    const workload = this.#workloadNamed(named);
+    const { instance, token } = this.#ground.instances.create(workload, lifetimeMs);
+    const seen = this.#ground.workload.describe(workload, instance.id);
+    this.#ground.audit.note({ kind: 'instance', instance: instance.id, spiffeId: seen.spiffeId.uri, lifetimeMs });
+    return {
+      ...instance,
+      spiffeId: seen.spiffeId.uri,
+      token,
+      proxyUrl: this.proxyUrl.replace('http://', `http://${instance.id}:${token}@`),
+      bundleFile: this.bundleFile,
+      ...seen.placeholders,
+    };
+  }
+
+  async endInstance(id: string): Promise<boolean> {
+    const ended = this.#ground.instances.end(id);
+    this.#stages.tunnels.closeInstance(id);
+    await this.#stages.credential.revokeInstance(id);
+    return ended;
+  }
+
+  async reload(): Promise<{ readonly revision: string }> {
+    try {
+      const { configuration } = await loadSettings(this.#options);
+      this.#ground.current.configuration = configuration;
+      this.#ground.log.info('policy loaded', { revision: configuration.policy.id });
+      this.#ground.audit.note({
+        kind: 'reload',
+        revision: configuration.policy.id,
+        mintingRules: configuration.mintingRules,
+      });
+      return { revision: configuration.policy.id };
+    } catch (thrown) {
+      const kept = this.#ground.current.configuration.policy.id;
+      const detail = thrown instanceof ConfigurationError ? thrown.message : 'the policy could not be read';
+      this.#ground.log.error('policy refused, the last good one stays', { revision: kept, detail });
+      throw new EgressError('configuration_invalid', { detail: `${detail}\nrevision ${kept} stays` });
+    }
+  }
+
+  health(): { readonly ready: boolean; readonly revision: string } {
+    return { ready: this.#closing === null, revision: this.#ground.current.configuration.policy.id };
+  }
+
+  leases(): readonly LeaseListing[] {
+    return this.#stages.credential.list();
+  }
+
+  now(): number {
+    return systemClock.now();
+  }
+
+  status(): object {
+    return {
+      proxyUrl: this.proxyUrl,
+      ...this.health(),
+      leases: this.leases(),
+      instances: this.#ground.instances.list(),
+    };
+  }
+
+  close(): Promise<{ readonly revoked: number; readonly failed: number }> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<{ readonly revoked: number; readonly failed: number }> {
+    this.#stages.tunnels.drainAll();
+    await this.#listener.drain(this.#ground.current.configuration.proxy.limits.drainTimeoutMs);
+    const outcome = await this.#stages.credential.close(REVOKE_DEADLINE_MS);
+    this.#ground.audit.note({ kind: 'stop', leasesRevoked: outcome.revoked, leasesFailed: outcome.failed });
+    for (const close of this.closers.reverse()) await close().catch(() => {});
+    return outcome;
+  }
+
+  #workloadNamed(named: string): string {
+    const known = [...new Set(this.#ground.current.configuration.identities.map((identity) => identity.workload))];
+    const only = known.length === 1 ? known[0] : undefined;
+    if (named === '' && only !== undefined) return only;
+    if (known.includes(named)) return named;
+    const what = named === '' ? 'which workload? the policy knows several' : 'the policy knows no such workload';
+    throw new EgressError('configuration_invalid', { detail: `${what}; known are ${known.join(', ') || 'none'}` });
+  }
+}
+
+export interface ExplainOptions extends Place {
+  readonly workload: string;
+  readonly method: string;
+  readonly url: string;
+  /** `Name: value` each. */
+  readonly headers: readonly string[];
+  readonly form: string | null;
+}
+
+export interface RequestExplanation extends Explanation {
+  readonly isAllowed: boolean;
+}
+
+/** What policy says of a request that nobody sent. @throws ConfigurationError @throws EgressError for a malformed request. */
+export async function explainRequest(options: ExplainOptions): Promise<RequestExplanation> {
+  const { configuration } = await loadSettings(options);
+  const { policy, proxy, identities } = configuration;
+  const parts = /^(https?):\/\/([^/?#]+)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(options.url);
+  if (parts === null)
+    throw new EgressError('configuration_invalid', { detail: `${options.url} is not an http or https URL` });
+  if (!identities.some((identity) => identity.workload === options.workload)) {
+    throw new EgressError('configuration_invalid', {
+      detail: `the policy knows no workload ${options.workload}; known are ${[...new Set(identities.map((each) => each.workload))].join(', ') || 'none'}`,
+    });
+  }
+  const [, scheme = 'https', host = '', path = '/', query = null] = parts as unknown as [
+    string,
+    'http' | 'https',
+    string,
+    string | undefined,
+    string | null,
+  ];
+  const authority = parseAuthority(host, scheme === 'https' ? 443 : 80);
+  const target = query === null ? path : `${path}?${query}`;
+  const headers = new HeaderList();
+  headers.append('Host', host);
+  for (const header of options.headers)
+    headers.append(header.slice(0, header.indexOf(':')).trim(), header.slice(header.indexOf(':') + 1).trim());
+  const form = options.form === null ? null : Buffer.from(options.form);
+  if (form !== null && !headers.has('content-type'))
+    headers.append('Content-Type', 'application/x-www-form-urlencoded');
+  const head: RequestHead = {
+    method: options.method,
+    target,
+    form: 'origin',
+    authority,
+    scheme: null,
+    path,
+    query,
+    version: '1.1',
+    headers,
+    framing: form === null ? { kind: 'none' } : { kind: 'length', length: form.length },
+    expectsContinue: false,
+    keepAlive: true,
+  };
+  const workload: Workload = {
+    name: options.workload,
+    spiffeId: createSpiffeId(proxy.trustDomain, `/${options.workload}`),
+    instance: null,
+    evidence: [],
+    placeholders: { apiKey: '', awsAccessKeyId: '', awsSecretAccessKey: '' },
+  };
+  const explanation = explain({ revision: policy, workload, authority, scheme, head, form });
+  return { ...explanation, isAllowed: explanation.outcome.kind === 'permit' };
+}

@@ -1,0 +1,27 @@
+/** Names of the fields of audit records; programs that read the record depend on them. */
+export const KIND = 'kind';
+export const EXCHANGE = 'exchange';
+export const CONNECTION = 'connection';
+export const REMOTE = 'remote';
+export const SPIFFE_ID = 'spiffeId';
+export const INSTANCE = 'instance';
+export const EVIDENCE = 'evidence';
+export const METHOD = 'method';
+export const AUTHORITY = 'authority';
+export const PATH = 'path';
+export const SERVICE = 'service';
+export const RULE = 'rule';
+export const REVISION = 'revision';
+export const BINDING = 'binding';
+export const SOURCE = 'source';
+export const LEASE = 'lease';
+export const ACCESSOR = 'accessor';
+export const GENERATION = 'generation';
+export const INJECTED = 'injected';
+export const OUTCOME = 'outcome';
+export const CODE = 'code';
+export const DETAIL = 'detail';
+export const STATUS = 'status';
+export const RESPONSE_BYTES = 'responseBytes';
+export const SCRUBBED = 'scrubbed';
+export const DURATION_MS = 'durationMs';

@@ -1,0 +1,101 @@
+/**
+ * Duty: the environment in which an agent uses the proxy without knowing it.
+ * In → Out: instance facts and the user's environment → variables to set, variables to take away.
+ * Holds: no real secret: variables whose names say that they hold one are taken away unless they are kept by name.
+ * Source: the documents of each client; the table stands in README ("Clients").
+ */
+import { fileURLToPath } from 'node:url';
+
+export interface InstanceFacts {
+  readonly proxyUrl: string;
+  /** PEM file: the system's roots, the user's own and the issuing CA. */
+  readonly bundleFile: string;
+  readonly apiKey: string;
+  readonly awsAccessKeyId: string;
+  readonly awsSecretAccessKey: string;
+  readonly spiffeId: string;
+}
+
+/** Read by clients as a file of roots. NODE_EXTRA_CA_CERTS and DENO_CERT add to the store, the others replace it. */
+const BUNDLE_VARIABLES = [
+  'NODE_EXTRA_CA_CERTS',
+  'DENO_CERT',
+  'SSL_CERT_FILE',
+  'AWS_CA_BUNDLE',
+  'REQUESTS_CA_BUNDLE',
+  'CURL_CA_BUNDLE',
+  'PIP_CERT',
+  'GIT_SSL_CAINFO',
+  'CARGO_HTTP_CAINFO',
+  'npm_config_cafile',
+  'NIX_SSL_CERT_FILE',
+  'HTTPLIB2_CA_CERTS',
+  'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH',
+  'CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE',
+] as const;
+
+const API_KEY_VARIABLES = ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY'] as const;
+
+const NODE_PRELOAD = fileURLToPath(new URL('./node-preload.cjs', import.meta.url));
+
+/** Names by which programs know a secret, or a place to find one. */
+const SECRET_NAME =
+  /(?:^|_)(?:API_?KEYS?|TOKENS?|SECRETS?|SECRET_KEY|ACCESS_KEY|PASSWORDS?|PASSWD|CREDENTIALS?|PRIVATE_KEY|BEARER_TOKEN_BEDROCK)$/i;
+const SECRET_VARIABLES = new Set([
+  'AWS_ACCESS_KEY_ID',
+  'AWS_PROFILE',
+  'AWS_DEFAULT_PROFILE',
+  'AWS_WEB_IDENTITY_TOKEN_FILE',
+  'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
+  'GOOGLE_APPLICATION_CREDENTIALS',
+  'VAULT_ADDR',
+  'SSH_AUTH_SOCK',
+]);
+
+/** `nodeOptions` is what the user has in NODE_OPTIONS already. */
+export function agentVariables(facts: InstanceFacts, nodeOptions = ''): Record<string, string> {
+  const bundle = Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, facts.bundleFile]));
+  const keys = Object.fromEntries(API_KEY_VARIABLES.map((name) => [name, facts.apiKey]));
+  return {
+    HTTPS_PROXY: facts.proxyUrl,
+    https_proxy: facts.proxyUrl,
+    HTTP_PROXY: facts.proxyUrl,
+    http_proxy: facts.proxyUrl,
+    NO_PROXY: 'localhost,127.0.0.1,::1',
+    no_proxy: 'localhost,127.0.0.1,::1',
+    NODE_USE_ENV_PROXY: '1',
+    // Quoted as Node splits it: on spaces outside of double quotes.
+    NODE_OPTIONS: `${nodeOptions} --require "${NODE_PRELOAD.replace(/["\\]/g, '\\$&')}"`.trimStart(),
+    ...bundle,
+    ...keys,
+    AWS_ACCESS_KEY_ID: facts.awsAccessKeyId,
+    AWS_SECRET_ACCESS_KEY: facts.awsSecretAccessKey,
+    // The SDKs would otherwise look for more credentials in files and at the metadata address.
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+    COUNTERSIGN_SPIFFE_ID: facts.spiffeId,
+  };
+}
+
+/** Names of the user's variables that an agent must not inherit. */
+export function withheldVariables(
+  environment: Readonly<Record<string, string | undefined>>,
+  kept: readonly string[],
+): string[] {
+  return Object.keys(environment)
+    .filter((name) => (SECRET_NAME.test(name) || SECRET_VARIABLES.has(name)) && !kept.includes(name))
+    .sort();
+}
+
+export function agentEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+  facts: InstanceFacts,
+  kept: readonly string[],
+): Record<string, string> {
+  const withheld = new Set(withheldVariables(environment, kept));
+  const inherited = Object.entries(environment).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && !withheld.has(entry[0]),
+  );
+  return { ...Object.fromEntries(inherited), ...agentVariables(facts, environment['NODE_OPTIONS']) };
+}

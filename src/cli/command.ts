@@ -1,0 +1,95 @@
+/**
+ * Duty: the words of the command line: what a command is and what it gets.
+ * Source: exit codes after sysexits.h where one fits.
+ */
+export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
+
+/** The process as commands see it; main.ts makes the real one, tests make theirs. */
+export interface Terminal {
+  readonly arguments: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly workingDirectory: string;
+  /** Path of the Node binary that runs this. */
+  readonly nodePath: string;
+  readonly nodeVersion: string;
+  /** Path of the file that was started. */
+  readonly launcher: string;
+  readonly uid: number;
+  /** Standard output is a terminal: colour is welcome. */
+  readonly isTerminal: boolean;
+  write(text: string): void;
+  complain(text: string): void;
+  /** Returns how to stop listening. */
+  onSignal(listener: (signal: Signal) => void): () => void;
+  onCrash(listener: (error: unknown) => void): void;
+  exitNow(code: number): never;
+}
+
+export const EXIT = Object.freeze({
+  ok: 0,
+  /** `explain`: the request would be denied. `check`: warnings with --strict. */
+  negative: 1,
+  /** sysexits EX_USAGE. */
+  usage: 64,
+  /** EX_UNAVAILABLE: no proxy, port in use. */
+  unavailable: 69,
+  /** EX_SOFTWARE. */
+  internal: 70,
+  /** EX_CONFIG. */
+  configuration: 78,
+});
+
+export interface Option {
+  readonly name: string;
+  readonly short?: string;
+  /** Placeholder in the help; absent for a switch. */
+  readonly value?: string;
+  readonly multiple?: boolean;
+  readonly help: string;
+}
+
+export interface Command {
+  readonly name: string;
+  /** Behind the name, e.g. `[options] -- COMMAND [ARGUMENT…]`. */
+  readonly usage: string;
+  readonly summary: string;
+  /** Paragraphs below the options. */
+  readonly notes?: readonly string[];
+  readonly options: readonly Option[];
+  run(terminal: Terminal, given: Given): Promise<number>;
+}
+
+export interface Given {
+  flag(name: string): boolean;
+  value(name: string): string | null;
+  values(name: string): readonly string[];
+  readonly positionals: readonly string[];
+  /** What stands behind `--`. */
+  readonly rest: readonly string[];
+}
+
+/** Said to the user as it is, with the way to the help. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** Said to the user as it is. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** `30s`, `10m`, `8h` → `ms`. @throws UsageError */
+export function parseDurationOption(name: string, text: string): number {
+  const match = /^([1-9][0-9]{0,6})([smh])$/.exec(text);
+  if (match === null)
+    throw new UsageError(`--${name} takes a duration such as 30s, 10m or 8h, not ${JSON.stringify(text)}`);
+  return Number(match[1]) * (UNITS[match[2] ?? ''] ?? 0);
+}

@@ -1,0 +1,101 @@
+/**
+ * Duty: finds the command, reads its options, runs it, and turns what it throws into a sentence and an exit code.
+ * Not here: what the commands do (one file each).
+ */
+import { parseArgs } from 'node:util';
+import { ConfigurationError, describeFailure } from '../app.ts';
+import { ca } from './ca.ts';
+import { check } from './check.ts';
+import { type Command, CommandError, EXIT, type Given, type Signal, type Terminal, UsageError } from './command.ts';
+import { completion } from './completion.ts';
+import { env } from './env.ts';
+import { explain } from './explain.ts';
+import { commandHelp, overview } from './help.ts';
+import { run } from './run.ts';
+import { start } from './start.ts';
+import { VERSION } from './version.ts';
+
+export type { Signal, Terminal };
+
+export const COMMANDS: readonly Command[] = [start, run, env, check, explain, ca];
+
+/** Returns the exit code; never throws. */
+export async function runCommand(terminal: Terminal): Promise<number> {
+  const [name, ...words] = terminal.arguments;
+  try {
+    return await dispatch(terminal, name, words);
+  } catch (thrown) {
+    return complain(terminal, name, thrown);
+  }
+}
+
+async function dispatch(terminal: Terminal, name: string | undefined, words: readonly string[]): Promise<number> {
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    const topic = COMMANDS.find((command) => command.name === words[0]);
+    terminal.write(topic === undefined ? overview(COMMANDS) : commandHelp(topic));
+    return name === undefined ? EXIT.usage : EXIT.ok;
+  }
+  if (name === 'version' || name === '--version' || name === '-V') {
+    terminal.write(`countersign ${VERSION} (node ${terminal.nodeVersion})\n`);
+    return EXIT.ok;
+  }
+  if (name === 'completion') return completion(terminal, words, COMMANDS);
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  if (command === undefined)
+    throw new UsageError(`there is no command ${JSON.stringify(name)}; countersign help lists them`);
+  const given = read(command, words);
+  if (given.flag('help')) {
+    terminal.write(commandHelp(command));
+    return EXIT.ok;
+  }
+  return command.run(terminal, given);
+}
+
+/** @throws UsageError */
+function read(command: Command, words: readonly string[]): Given {
+  const options = Object.fromEntries([
+    ['help', { type: 'boolean' as const, short: 'h' }],
+    ...command.options.map((option) => [
+      option.name,
+      {
+        type: option.value === undefined ? ('boolean' as const) : ('string' as const),
+        ...(option.short === undefined ? {} : { short: option.short }),
+        ...(option.multiple === true ? { multiple: true } : {}),
+      },
+    ]),
+  ]) as Record<string, { type: 'boolean' | 'string'; short?: string; multiple?: boolean }>;
+  const cut = words.indexOf('--');
+  const args = cut === -1 ? [...words] : words.slice(0, cut);
+  try {
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
+    return {
+      flag: (name) => values[name] === true,
+      value: (name) => (typeof values[name] === 'string' ? values[name] : null),
+      values: (name) => (Array.isArray(values[name]) ? values[name].map(String) : []),
+      positionals,
+      rest: cut === -1 ? [] : words.slice(cut + 1),
+    };
+  } catch (error) {
+    throw new UsageError(
+      `${error instanceof Error ? error.message.split('. ')[0] : 'the options cannot be read'}; countersign ${command.name} --help lists them`,
+    );
+  }
+}
+
+function complain(terminal: Terminal, name: string | undefined, thrown: unknown): number {
+  if (thrown instanceof UsageError) {
+    terminal.complain(`countersign: ${thrown.message}\n`);
+    return EXIT.usage;
+  }
+  if (thrown instanceof CommandError) {
+    terminal.complain(`countersign ${name ?? ''}: ${thrown.message}\n`);
+    return thrown.exitCode;
+  }
+  if (thrown instanceof ConfigurationError) {
+    terminal.complain(`${thrown.message}\n`);
+    return EXIT.configuration;
+  }
+  const failure = describeFailure(thrown);
+  terminal.complain(`countersign ${name ?? ''}: ${failure.text}\n`);
+  return failure.isConfiguration ? EXIT.configuration : EXIT.internal;
+}

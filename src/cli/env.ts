@@ -1,0 +1,48 @@
+/** Duty: `countersign env`: what `run` sets, printed for a shell. */
+import { agentVariables, withheldVariables } from './agent-environment.ts';
+import { type Command, EXIT, parseDurationOption, UsageError } from './command.ts';
+import { holdInstance, INSTANCE_OPTIONS } from './instance.ts';
+
+export const env: Command = {
+  name: 'env',
+  usage: '[options]',
+  summary: 'Print the variables that make a shell a workload of the running proxy',
+  options: [
+    ...INSTANCE_OPTIONS,
+    { name: 'shell', value: 'NAME', help: 'sh (default), fish' },
+    { name: 'json', help: 'Print a JSON object instead' },
+  ],
+  notes: [
+    'Typical use: eval "$(countersign env --workload ai-agent)"',
+    'The instance ends after --ttl, or with the proxy.',
+  ],
+  run: async (terminal, given) => {
+    const shell = given.value('shell') ?? 'sh';
+    if (shell !== 'sh' && shell !== 'fish')
+      throw new UsageError(`--shell takes sh or fish, not ${JSON.stringify(shell)}`);
+    const ttl = given.value('ttl');
+    const held = await holdInstance(terminal, given, {
+      lifetimeMs: ttl === null ? null : parseDurationOption('ttl', ttl),
+      mayStart: false,
+    });
+    const variables = agentVariables(held.answer, terminal.environment['NODE_OPTIONS']);
+    const taken = withheldVariables(terminal.environment, []).filter((name) => !(name in variables));
+    if (given.flag('json')) terminal.write(`${JSON.stringify({ set: variables, unset: taken }, null, 2)}\n`);
+    else terminal.write(shell === 'fish' ? fishText(variables, taken) : shText(variables, taken));
+    return EXIT.ok;
+  },
+};
+
+/** POSIX single quotes: nothing inside them is special but the quote itself. */
+const quoteSh = (value: string): string => `'${value.replaceAll("'", `'\\''`)}'`;
+const quoteFish = (value: string): string => `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+
+function shText(variables: Record<string, string>, taken: readonly string[]): string {
+  const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${quoteSh(value)}`);
+  return `${[...lines, ...taken.map((name) => `unset ${name}`)].join('\n')}\n`;
+}
+
+function fishText(variables: Record<string, string>, taken: readonly string[]): string {
+  const lines = Object.entries(variables).map(([name, value]) => `set -gx ${name} ${quoteFish(value)};`);
+  return `${[...lines, ...taken.map((name) => `set -e ${name};`)].join('\n')}\n`;
+}

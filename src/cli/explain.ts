@@ -1,0 +1,72 @@
+/** Duty: `countersign explain`: what policy says of one request, and which rule says it. */
+import { explainRequest, type RequestExplanation } from '../app.ts';
+import { type Command, EXIT, UsageError } from './command.ts';
+import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './settings.ts';
+
+export const explain: Command = {
+  name: 'explain',
+  usage: '--workload NAME [options] METHOD URL',
+  summary: 'Print the decision for one request, and the rule that made it',
+  options: [
+    ...CONFIG_OPTIONS,
+    { name: 'workload', short: 'w', value: 'NAME', help: 'Workload that asks' },
+    {
+      name: 'header',
+      short: 'H',
+      value: 'NAME: VALUE',
+      multiple: true,
+      help: 'Header that the decision depends on, e.g. X-Amz-Target; may be repeated',
+    },
+    { name: 'data', short: 'd', value: 'TEXT', help: 'Form body, where the call is named in it (AWS query protocol)' },
+    { name: 'json', help: 'Print a JSON object' },
+  ],
+  notes: [
+    'Example: countersign explain --sandbox --workload ai-agent POST https://api.openai.com/v1/chat/completions',
+    'Exit codes: 0 allowed, 1 denied.',
+  ],
+  run: async (terminal, given) => {
+    const [method, url, ...more] = given.positionals;
+    const workload = given.value('workload');
+    if (method === undefined || url === undefined || more.length > 0)
+      throw new UsageError('explain takes METHOD and URL, e.g. GET https://api.openai.com/v1/models');
+    if (workload === null) throw new UsageError('whose request? give --workload NAME');
+    const explanation = await explainRequest({
+      configPaths: requiredConfigPaths(terminal, given),
+      stateDirectory: defaultStateDirectory(terminal),
+      workload,
+      method,
+      url,
+      headers: given.values('header'),
+      form: given.value('data'),
+    });
+    if (given.flag('json')) terminal.write(`${JSON.stringify(explanation, null, 2)}\n`);
+    else for (const line of linesOf(explanation)) terminal.write(`${line}\n`);
+    return explanation.isAllowed ? EXIT.ok : EXIT.negative;
+  },
+};
+
+function linesOf({
+  workload,
+  destination,
+  service,
+  foundBy,
+  decidedBy,
+  call,
+  rules,
+  binding,
+  outcome,
+}: RequestExplanation): string[] {
+  const verdict =
+    outcome.kind === 'permit'
+      ? `allowed by ${outcome.rule}`
+      : `denied: ${outcome.reason} (${outcome.detail})${outcome.rule === null ? '' : `, by ${outcome.rule}`}`;
+  return [
+    `${verdict}; revision ${outcome.revision}`,
+    `  workload     ${workload}`,
+    `  destination  ${destination} → ${service === null ? 'no service' : `service ${service}, by ${foundBy ?? '-'}`}`,
+    ...(call === null ? [] : [`  call         ${call}`]),
+    `  decided by   ${decidedBy === 'policies' ? 'the policies that name the workload' : 'its bindings and the preset’s safe calls'}`,
+    ...rules.map((rule) => `  rule         ${rule.rule.padEnd(16)} ${rule.action.padEnd(15)} ${rule.why}`),
+    `  credential   ${binding ?? 'none'}`,
+  ];
+}

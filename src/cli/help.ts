@@ -1,0 +1,42 @@
+/** Duty: help texts, made from the commands' own tables. */
+import type { Command } from './command.ts';
+
+export function overview(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map((command) => command.name.length), 'completion'.length);
+  const line = (name: string, summary: string): string => `  ${name.padEnd(width)}  ${summary}`;
+  return [
+    'countersign: an egress proxy that gives agents the use of credentials they never hold',
+    '',
+    'Usage: countersign COMMAND [options]',
+    '',
+    ...commands.map((command) => line(command.name, command.summary)),
+    line('completion', 'Print a completion script for bash, zsh or fish'),
+    line('version', 'Print the version'),
+    line('help', 'Print this, or the help of a command: countersign help run'),
+    '',
+    'First steps:',
+    '  countersign start --sandbox --story         see it work offline, with no account and no real key',
+    '  countersign run --sandbox -- curl https://api.openai.com/v1/models',
+    '  countersign check --config policy.yaml      validate a policy and see what it allows',
+    '',
+  ].join('\n');
+}
+
+export function commandHelp(command: Command): string {
+  const rows = [...command.options, { name: 'help', short: 'h', help: 'Print this' }].map((option) => {
+    const short = 'short' in option && option.short !== undefined ? `-${option.short}, ` : '    ';
+    const value = 'value' in option && option.value !== undefined ? ` ${option.value}` : '';
+    return { left: `${short}--${option.name}${value}`, help: option.help };
+  });
+  const width = Math.max(...rows.map((row) => row.left.length));
+  return [
+    `Usage: countersign ${command.name} ${command.usage}`.trimEnd(),
+    '',
+    command.summary,
+    '',
+    'Options:',
+    ...rows.map((row) => `  ${row.left.padEnd(width)}  ${row.help}`),
+    '',
+    ...(command.notes ?? []).flatMap((note) => [note, '']),
+  ].join('\n');
+}

@@ -1,0 +1,72 @@
+/** Duty: `countersign run`: a command as a workload, with placeholders in place of credentials. */
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { agentEnvironment, withheldVariables } from './agent-environment.ts';
+import { type Command, CommandError, EXIT, parseDurationOption, type Terminal, UsageError } from './command.ts';
+import { holdInstance, INSTANCE_OPTIONS } from './instance.ts';
+
+export const run: Command = {
+  name: 'run',
+  usage: '[options] -- COMMAND [ARGUMENT…]',
+  summary: 'Run a command as a workload: it calls APIs through the proxy and holds placeholders only',
+  options: [
+    ...INSTANCE_OPTIONS,
+    {
+      name: 'keep',
+      value: 'VARIABLE',
+      multiple: true,
+      help: 'Let the command inherit this variable although its name says secret',
+    },
+    { name: 'quiet', short: 'q', help: 'Say nothing on standard error' },
+  ],
+  notes: [
+    'Uses the proxy that runs; with --config or --sandbox and none running, one is started for the life of the command.',
+    'Variables whose names say that they hold a secret (…_API_KEY, …_TOKEN, AWS_PROFILE, …) are withheld from the command. Files are not: use another user or a container for commands that you do not trust.',
+    'The exit code is the command’s own; 128 + n where signal n ended it.',
+  ],
+  run: async (terminal, given) => {
+    const words = given.rest.length > 0 ? given.rest : given.positionals;
+    const [command, ...args] = words;
+    if (command === undefined) throw new UsageError('run what? countersign run -- python agent.py');
+    const ttl = given.value('ttl');
+    const held = await holdInstance(terminal, given, {
+      lifetimeMs: ttl === null ? null : parseDurationOption('ttl', ttl),
+      mayStart: true,
+    });
+    try {
+      const kept = given.values('keep');
+      if (!given.flag('quiet')) announce(terminal, held.answer.spiffeId, withheldVariables(terminal.environment, kept));
+      return await runChild(terminal, command, args, agentEnvironment(terminal.environment, held.answer, kept));
+    } finally {
+      await held.end();
+    }
+  },
+};
+
+function announce(terminal: Terminal, spiffeId: string, withheld: readonly string[]): void {
+  terminal.complain(`countersign: running as ${spiffeId}\n`);
+  if (withheld.length > 0) terminal.complain(`countersign: withheld from the command: ${withheld.join(' ')}\n`);
+}
+
+function runChild(
+  terminal: Terminal,
+  command: string,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: 'inherit', env });
+    // The terminal sends Ctrl-C to the whole group; a signal to us alone is handed on. Either way the child decides.
+    const stop = terminal.onSignal((signal) => child.kill(signal));
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      stop();
+      const why =
+        error.code === 'ENOENT' ? 'no such command' : error.code === 'EACCES' ? 'it is not executable' : error.message;
+      reject(new CommandError(error.code === 'ENOENT' ? 127 : 126, `cannot run ${command}: ${why}`));
+    });
+    child.once('exit', (code, signal) => {
+      stop();
+      resolve(signal === null ? (code ?? EXIT.internal) : 128 + constants.signals[signal]);
+    });
+  });
+}

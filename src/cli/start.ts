@@ -1,0 +1,67 @@
+/** Duty: `countersign start`: the proxy in the foreground, until a signal ends it. */
+import { startProxy } from '../app.ts';
+import { type Command, EXIT, type Signal, type Terminal } from './command.ts';
+import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './settings.ts';
+import { tellStory } from './story.ts';
+import { refuseUnsafeEnvironment } from './unsafe-environment.ts';
+
+const SECOND_SIGNAL_EXIT = 130;
+
+export const start: Command = {
+  name: 'start',
+  usage: '--config FILE|FOLDER [options]',
+  summary: 'Start the proxy and stay until Ctrl-C; leases are revoked on the way out',
+  options: [
+    ...CONFIG_OPTIONS,
+    { name: 'story', help: 'Show the main job once: an agent with placeholders calls OpenAI and AWS (with --sandbox)' },
+    { name: 'exit-after-story', help: 'End after the story, for scripts' },
+    { name: 'allow-unsafe-environment', help: 'Start even where variables weaken TLS or leak memory' },
+  ],
+  notes: [
+    'SIGHUP reads the policy again; a broken one is refused and the last good one stays.',
+    'SIGTERM and SIGINT finish what is under way, revoke all leases, and end; a second one ends at once.',
+  ],
+  run: async (terminal, given) => {
+    if (!given.flag('allow-unsafe-environment')) refuseUnsafeEnvironment(terminal.environment);
+    const proxy = await startProxy({
+      configPaths: requiredConfigPaths(terminal, given),
+      stateDirectory: defaultStateDirectory(terminal),
+      ownUid: terminal.uid,
+      userRootFiles: userRootFiles(terminal),
+      log: (line) => terminal.complain(line),
+    });
+    terminal.onCrash(() => {
+      terminal.complain('countersign: internal error; ending\n');
+      void proxy.close().finally(() => terminal.exitNow(EXIT.internal));
+    });
+    const ended = untilSignal(terminal, () => void proxy.reload());
+    for (const line of proxy.announcement()) terminal.write(`${line}\n`);
+    if (given.flag('story')) await tellStory(terminal, proxy);
+    if (!given.flag('exit-after-story')) await ended.signal;
+    const outcome = await proxy.close();
+    ended.stop();
+    terminal.write(
+      `ended: ${outcome.revoked} lease${outcome.revoked === 1 ? '' : 's'} revoked${outcome.failed > 0 ? `, ${outcome.failed} could not be revoked and end by themselves` : ''}\n`,
+    );
+    return EXIT.ok;
+  },
+};
+
+/** Bundles that the user's programs trust already, to be joined with the issuing CA. */
+export function userRootFiles(terminal: Terminal): string[] {
+  return ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'].flatMap((name) => terminal.environment[name] ?? []);
+}
+
+function untilSignal(terminal: Terminal, reload: () => void): { readonly signal: Promise<Signal>; stop(): void } {
+  let stop = (): void => {};
+  const signal = new Promise<Signal>((resolve) => {
+    let ending = false;
+    stop = terminal.onSignal((name) => {
+      if (name === 'SIGHUP') return reload();
+      if (ending) terminal.exitNow(SECOND_SIGNAL_EXIT);
+      ending = true;
+      resolve(name);
+    });
+  });
+  return { signal, stop: () => stop() };
+}

@@ -1,0 +1,261 @@
+/**
+ * Duty: CredentialBinding documents → `BindingOptions` and `DeliveryOptions`.
+ * Holds: a credential goes to named hosts over https only, in a way that is known for each of its services.
+ * Not here: two bindings for one request (ambiguity.ts).
+ */
+import type { InjectionOptions } from '../injection/options.ts';
+import type { BindingOptions } from '../policy/options.ts';
+import type { ShapedAs } from './check-shape.ts';
+import { compilePaths, type PolicyContext } from './compile-policy.ts';
+import { addressKey, type CompiledService } from './compile-service.ts';
+import type { DeliveryOptions } from './configuration.ts';
+import { namespaceOf, qualify } from './names.ts';
+import { type Path, type ProblemList, quoted } from './problems.ts';
+
+export interface CompiledBinding {
+  readonly source: ShapedAs<'CredentialBinding'>;
+  /** Null: the credential is not injected. */
+  readonly injected: BindingOptions | null;
+  readonly deliveries: readonly DeliveryOptions[];
+}
+
+type Source = ShapedAs<'CredentialBinding'>;
+type Propagation = NonNullable<Source['document']['spec']['propagation']>;
+
+const WAYS = ['bearer', 'header', 'basic', 'sigv4'] as const;
+const CHOICES = 'write bearer: {}, header: {name, format}, basic: {} or sigv4: {services, regions}';
+const INJECTION: Path = ['spec', 'propagation', 'injection'];
+const SERVICES: Path = ['spec', 'services'];
+/** Fields whose meaning is the connection's or the message's own. */
+const FORBIDDEN_HEADERS =
+  /^(?:host|connection|content-length|content-encoding|content-type|transfer-encoding|te|trailer|upgrade|expect|keep-alive|range|proxy-.*|x-amz-.*|via|forwarded|sec-websocket-(?!protocol$).*)$/;
+const HTTP_PORT = 80;
+
+/** Null where a reference does not resolve. */
+export function compileBinding(source: Source, context: PolicyContext): CompiledBinding | null {
+  const { document, raw } = source;
+  const { spec, metadata } = document;
+  const { names, problems } = context;
+  const namespace = namespaceOf(metadata);
+  const workload = names.resolveWorkload(raw, ['spec', 'workloadID'], namespace, spec.workloadID);
+  const credentialSource = names.resolve(
+    raw,
+    ['spec', 'credentialSource'],
+    'CredentialSource',
+    namespace,
+    spec.credentialSource,
+  );
+  const bound = (spec.services ?? []).flatMap((name, i) => {
+    const at = [...SERVICES, i];
+    const service = names.resolve(raw, at, 'Service', namespace, name);
+    return service === null ? [] : { service, at };
+  });
+  checkTwice(source, problems);
+  const name = qualify(namespace, metadata.name);
+  const isInjected = isInjecting(spec.propagation);
+  if (isInjected && spec.services === undefined) {
+    problems.add(
+      raw.at(['spec']),
+      SERVICES,
+      '"services" is missing',
+      'name the Services at which the credential is injected',
+    );
+  }
+  const injection = isInjected ? compileInjection(source, problems) : null;
+  const match = compileMatch(source, problems);
+  if (isInjected) checkServices(source, bound, injection, context);
+  if (workload === null || credentialSource === null) return null;
+  const options: BindingOptions = {
+    name,
+    workload,
+    source: credentialSource,
+    services: bound.map(({ service }) => service),
+    injection: injection === 'faulty' ? null : injection,
+    match,
+  };
+  return { source, injected: isInjected ? options : null, deliveries: compileDeliveries(source, options, problems) };
+}
+
+/** No propagation, or none of its ways, is injection as the preset says. */
+const isInjecting = (propagation: Propagation | undefined): boolean =>
+  propagation === undefined ||
+  propagation.injection !== undefined ||
+  Object.values(propagation).every((way) => way === undefined);
+
+function checkTwice({ document, raw }: Source, problems: ProblemList): void {
+  const { services = [] } = document.spec;
+  for (const [i, name] of services.entries()) {
+    if (services.indexOf(name) < i)
+      problems.add(
+        raw.at([...SERVICES, i]),
+        [...SERVICES, i],
+        `the Service ${quoted(name)} is there twice`,
+        'keep one of the two',
+      );
+  }
+}
+
+function compileMatch({ document, raw }: Source, problems: ProblemList): BindingOptions['match'] {
+  const { match } = document.spec;
+  if (match === undefined) return null;
+  const path = ['spec', 'match'];
+  if (match.methods === undefined && match.paths === undefined)
+    problems.add(raw.at(path), path, 'the match is empty', 'give methods or paths, or remove it');
+  return { methods: match.methods ?? null, paths: compilePaths(raw, [...path, 'paths'], match.paths, problems) };
+}
+
+/** Null: as the preset says. */
+function compileInjection({ document, raw }: Source, problems: ProblemList): InjectionOptions | null | 'faulty' {
+  const given = document.spec.propagation?.injection ?? {};
+  const [way, second] = WAYS.filter((each) => given[each] !== undefined);
+  if (second !== undefined) {
+    problems.add(
+      raw.atKey([...INJECTION, second]),
+      [...INJECTION, second],
+      `${second} stands beside ${way}`,
+      'a credential is injected in one way; keep one',
+    );
+    return 'faulty';
+  }
+  if (given.bearer !== undefined) return { kind: 'bearer' };
+  if (given.sigv4 !== undefined) return { kind: 'sigv4', ...given.sigv4 };
+  if (given.basic !== undefined) return compileBasic(raw, given.basic.username ?? null, problems);
+  return given.header === undefined
+    ? null
+    : compileHeader(raw, given.header.name, given.header.format ?? '{}', problems);
+}
+
+function compileBasic(raw: Source['raw'], username: string | null, problems: ProblemList): InjectionOptions {
+  const path = [...INJECTION, 'basic', 'username'];
+  if (username?.includes(':') === true)
+    problems.add(raw.at(path), path, 'a username has no ":"', 'write the part before it');
+  return { kind: 'basic', username };
+}
+
+function compileHeader(raw: Source['raw'], name: string, format: string, problems: ProblemList): InjectionOptions {
+  const at = (key: string): Path => [...INJECTION, 'header', key];
+  if (!/^[!#$%&'*+.^`|~\w-]{1,64}$/.test(name)) {
+    problems.add(raw.at(at('name')), at('name'), `${quoted(name)} is no field name`, 'write it like X-API-Key');
+  } else if (FORBIDDEN_HEADERS.test(name.toLowerCase())) {
+    problems.add(
+      raw.at(at('name')),
+      at('name'),
+      `the field ${name} has a meaning of its own`,
+      'a credential needs a field for itself, like X-API-Key',
+    );
+  }
+  if (format.split('{}').length !== 2) {
+    problems.add(
+      raw.at(at('format')),
+      at('format'),
+      `the format ${quoted(format)} needs {} exactly once`,
+      'write it like "Token {}"; {} is where the key goes',
+    );
+  } else if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(format)) {
+    problems.add(
+      raw.at(at('format')),
+      at('format'),
+      'the format has a space at an end or a character outside ASCII',
+      'write it like "Token {}"',
+    );
+  }
+  return { kind: 'header', name, format };
+}
+
+function checkServices(
+  source: Source,
+  bound: readonly { readonly service: string; readonly at: Path }[],
+  injection: InjectionOptions | null | 'faulty',
+  { services, problems }: PolicyContext,
+): void {
+  const { raw } = source;
+  for (const { service: name, at } of bound) {
+    const service = services.get(name);
+    if (service === undefined) continue;
+    for (const address of service.options.addresses) {
+      const fault = addressFault(service, address);
+      if (fault !== null) problems.add(raw.at(at), at, `the Service ${quoted(name)} has ${fault.fault}`, fault.hint);
+    }
+    const fault = injection === 'faulty' ? null : wayFault(service, injection);
+    if (fault !== null) problems.add(raw.at(injectionPlace(source)), INJECTION, fault.fault, fault.hint);
+  }
+}
+
+/** Where the way of injection is written, or would be. */
+function injectionPlace({ document }: Source): Path {
+  const { propagation } = document.spec;
+  if (propagation === undefined) return ['spec', 'credentialSource'];
+  return propagation.injection === undefined ? ['spec', 'propagation'] : INJECTION;
+}
+
+interface Fault {
+  readonly fault: string;
+  readonly hint: string;
+}
+
+function addressFault(
+  service: CompiledService,
+  address: CompiledService['options']['addresses'][number],
+): Fault | null {
+  const shown = addressKey(address);
+  if (address.port === HTTP_PORT) {
+    return {
+      fault: `the plain-http address ${shown}`,
+      hint: 'a credential goes over https only; name the https port, or bind another Service',
+    };
+  }
+  if (address.kind === 'cidr') return { fault: `the network ${shown}`, hint: 'a credential goes to named hosts only' };
+  const index = service.indexes[service.options.addresses.indexOf(address)] ?? 0;
+  if (address.kind !== 'wildcard' || service.source.document.spec.addresses[index]?.ownedZone === true) return null;
+  return {
+    fault: `the wildcard ${shown}`,
+    hint: 'list the hosts, or write ownedZone: true there if every name below it is yours',
+  };
+}
+
+function wayFault({ options: { name, preset } }: CompiledService, injection: InjectionOptions | null): Fault | null {
+  if (injection === null) {
+    if (preset === null)
+      return { fault: `the Service ${quoted(name)} has no provider that says how to inject`, hint: CHOICES };
+    if (preset.injection.kind === 'sigv4' && !('services' in preset.injection)) {
+      return {
+        fault: 'AWS services and regions must be listed',
+        hint: 'write injection: { sigv4: { services: [s3], regions: [us-east-1] } }',
+      };
+    }
+    return null;
+  }
+  if (injection.kind !== 'sigv4' || preset?.injection.kind === 'sigv4') return null;
+  return {
+    fault: `the Service ${quoted(name)} is not one of AWS`,
+    hint: 'give it "provider: aws", or inject in another way',
+  };
+}
+
+function compileDeliveries(
+  { document, raw }: Source,
+  options: BindingOptions,
+  problems: ProblemList,
+): DeliveryOptions[] {
+  const { file, sysfs, socket } = document.spec.propagation ?? {};
+  const { name: binding, workload, source, services } = options;
+  const deliveries: DeliveryOptions[] = [];
+  const deliver = (
+    key: string,
+    way: DeliveryOptions['way'],
+    path: string | undefined,
+    format: DeliveryOptions['format'],
+  ): void => {
+    const at = ['spec', 'propagation', key];
+    const message = `${key === 'sysfs' ? 'sysfs, which means a file here,' : key} is not delivered yet: the workload is given nothing; use injection: {} to have the proxy send it`;
+    problems.warn(raw.atKey(at), at, message);
+    deliveries.push({ binding, workload, source, services, way, path: path ?? null, format });
+  };
+  if (file !== undefined && sysfs !== undefined) {
+    const at = ['spec', 'propagation', 'sysfs'];
+    problems.add(raw.atKey(at), at, 'sysfs means file, and file is there too', 'keep file');
+  } else if (sysfs !== undefined) deliver('sysfs', 'file', undefined, 'raw');
+  if (file !== undefined) deliver('file', 'file', file.path, file.format ?? 'raw');
+  if (socket !== undefined) deliver('socket', 'socket', socket.path, 'json');
+  return deliveries;
+}

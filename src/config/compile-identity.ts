@@ -1,0 +1,136 @@
+/**
+ * Duty: WorkloadIdentity documents → `WorkloadIdentityOptions`.
+ * Holds: an identity that is scoped to another proxy is not granted here; evidence that anybody could bring is not enough,
+ *   or is warned of where it is only weak.
+ * Source: SPIFFE-ID §2.
+ * Not here: the evidence itself (workload/).
+ */
+import { EgressError } from '../core/errors.ts';
+import { formatIp, parseIp } from '../core/ip-address.ts';
+import { createSpiffeId } from '../core/spiffe-id.ts';
+import type { SelectorKey, SelectorOptions, WorkloadIdentityOptions } from '../workload/options.ts';
+import type { ShapedAs } from './check-shape.ts';
+import { namespaceOf, qualify } from './names.ts';
+import { type ProblemList, quoted } from './problems.ts';
+
+export interface ProxyIdentity {
+  readonly trustDomain: string;
+  /** Null: the Proxy document gives none. */
+  readonly name: string | null;
+}
+
+/** Only the kernel or somebody with more rights than the process can set them. */
+const KERNEL_HELD: ReadonlySet<SelectorKey> = new Set([
+  'unix:uid',
+  'unix:gid',
+  'unix:user',
+  'unix:group',
+  'cgroup:path',
+]);
+
+/** Null where this proxy may not grant it, or a problem was reported. */
+export function compileIdentity(
+  source: ShapedAs<'WorkloadIdentity'>,
+  proxy: ProxyIdentity,
+  problems: ProblemList,
+): WorkloadIdentityOptions | null {
+  const { document, raw } = source;
+  const { metadata, spec } = document;
+  const namespace = namespaceOf(metadata);
+  const workload = qualify(namespace, spec.workloadID);
+  try {
+    createSpiffeId(proxy.trustDomain, `/${workload}`);
+  } catch (thrown) {
+    const detail = (thrown instanceof EgressError ? thrown.detail : null) ?? 'malformed';
+    const path = ['spec', 'workloadID'];
+    problems.add(
+      raw.at(path),
+      path,
+      `${quoted(spec.workloadID)} makes no SPIFFE ID: ${detail}`,
+      'write it like team-a/worker',
+    );
+    return null;
+  }
+  const selectors = compileSelectors(source, problems);
+  const scope = spec.scope?.agent.id;
+  if (scope !== undefined && scope !== proxy.name) {
+    const path = ['spec', 'scope', 'agent', 'id'];
+    if (proxy.name !== null) {
+      problems.warn(
+        raw.at(path),
+        path,
+        `this proxy is ${proxy.name}, so it does not grant ${workload}, which is for ${scope} alone`,
+      );
+      return null;
+    }
+    problems.warn(
+      raw.at(path),
+      path,
+      `this proxy has no name, so the scope ${scope} is not checked; give it one by a Proxy document with metadata.name`,
+    );
+  }
+  return { name: qualify(namespace, metadata.name), workload, selectors };
+}
+
+function compileSelectors({ document, raw }: ShapedAs<'WorkloadIdentity'>, problems: ProblemList): SelectorOptions[] {
+  const selectors: SelectorOptions[] = [];
+  for (const [i, entry] of (document.spec.selectors ?? []).entries()) {
+    const keys = (Object.keys(entry) as SelectorKey[]).filter((key) => entry[key] !== undefined);
+    const at = ['spec', 'selectors', i];
+    if (keys.length === 0)
+      problems.add(raw.at(at), at, 'the selector is empty', 'write it like unix:uid: [1001], or remove it');
+    for (const key of keys) {
+      const path = [...at, key];
+      if (selectors.some((other) => other.key === key)) {
+        problems.add(raw.atKey(path), path, `the selector ${key} is there twice`, 'list all its values in one');
+      }
+      const values = (entry[key] ?? []).map(String);
+      selectors.push({ key, values: key === 'net:source' ? checkSources(raw, path, values, problems) : values });
+    }
+  }
+  checkStrength(raw, selectors, problems);
+  return selectors;
+}
+
+function checkSources(
+  raw: ShapedAs<'WorkloadIdentity'>['raw'],
+  path: (string | number)[],
+  values: readonly string[],
+  problems: ProblemList,
+): string[] {
+  return values.map((value, i) => {
+    const bytes = parseIp(value);
+    if (bytes !== null) return formatIp(bytes);
+    problems.add(
+      raw.at([...path, i]),
+      [...path, i],
+      `${quoted(value)} is not an IP address`,
+      'write single addresses; networks are not built yet',
+    );
+    return value;
+  });
+}
+
+function checkStrength(
+  raw: ShapedAs<'WorkloadIdentity'>['raw'],
+  selectors: readonly SelectorOptions[],
+  problems: ProblemList,
+): void {
+  const path = ['spec', 'selectors'];
+  if (selectors.length === 0 || selectors.some(({ key }) => KERNEL_HELD.has(key))) return;
+  if (selectors.every(({ key }) => key === 'net:source')) {
+    problems.add(
+      raw.atKey(path),
+      path,
+      'a source address alone identifies nobody',
+      'add unix:uid or cgroup:path, or use instance tokens alone',
+    );
+    return;
+  }
+  const keys = selectors.map(({ key }) => key).join(' and ');
+  problems.warn(
+    raw.atKey(path),
+    path,
+    `programs of any user of this host can match ${keys}; add unix:uid or cgroup:path, or remove the selectors and use instance tokens`,
+  );
+}

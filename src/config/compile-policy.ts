@@ -1,0 +1,119 @@
+/**
+ * Duty: EgressPolicy documents → `EgressPolicyOptions`.
+ * Holds: a rule that can never mean what it says is refused.
+ * Not here: matching (policy/).
+ */
+import type { EgressPolicyOptions, PathPattern, RuleOptions } from '../policy/options.ts';
+import type { ShapedAs } from './check-shape.ts';
+import type { CompiledService } from './compile-service.ts';
+import { type Names, namespaceOf, qualify } from './names.ts';
+import { parsePathPattern } from './path-pattern.ts';
+import { type Path, type ProblemList, quoted } from './problems.ts';
+import { rateOf } from './quantities.ts';
+
+export interface PolicyContext {
+  readonly names: Names;
+  readonly services: ReadonlyMap<string, CompiledService>;
+  readonly problems: ProblemList;
+}
+
+type Source = ShapedAs<'EgressPolicy'>;
+type RuleDocument = Source['document']['spec']['rules'][number];
+
+export function compilePolicy(source: Source, context: PolicyContext): EgressPolicyOptions {
+  const { document, raw } = source;
+  const { metadata, spec } = document;
+  const namespace = namespaceOf(metadata);
+  const name = qualify(namespace, metadata.name);
+  const workloads = spec.workloads.flatMap(
+    (workload, i) => context.names.resolveWorkload(raw, ['spec', 'workloads', i], namespace, workload) ?? [],
+  );
+  const rules = spec.rules.map((rule, i) =>
+    compileRule(source, rule, { id: `${name}/${i}`, at: ['spec', 'rules', i] }, context),
+  );
+  const { requests, concurrent } = spec.limits ?? {};
+  const limits = { requests: requests === undefined ? null : rateOf(requests), concurrent: concurrent ?? null };
+  const mask = (spec.responses?.mask ?? []).map(({ jsonFields }) => ({ jsonFields }));
+  return { name, workloads, rules, limits, mask };
+}
+
+function compileRule(
+  source: Source,
+  rule: RuleDocument,
+  { id, at }: { readonly id: string; readonly at: Path },
+  context: PolicyContext,
+): RuleOptions {
+  const { document, raw } = source;
+  const { names, problems } = context;
+  const namespace = namespaceOf(document.metadata);
+  const services =
+    rule.services?.flatMap((name, i) => names.resolve(raw, [...at, 'services', i], 'Service', namespace, name) ?? []) ??
+    null;
+  const paths = compilePaths(raw, [...at, 'paths'], rule.paths, problems);
+  if (rule.calls !== undefined) checkCalls(source, services, at, context);
+  if (rule.mintsCredentials === true) checkMinting(source, rule, paths, at, problems);
+  return {
+    id,
+    services,
+    methods: rule.methods ?? null,
+    paths,
+    calls: rule.calls ?? null,
+    action: rule.action,
+    mintsCredentials: rule.mintsCredentials ?? false,
+  };
+}
+
+export function compilePaths(
+  raw: Source['raw'],
+  at: Path,
+  texts: readonly string[] | undefined,
+  problems: ProblemList,
+): PathPattern[] | null {
+  if (texts === undefined) return null;
+  return texts.flatMap((text, i) => {
+    const parsed = parsePathPattern(text);
+    if ('pattern' in parsed) return parsed.pattern;
+    problems.add(raw.at([...at, i]), [...at, i], `the path pattern ${quoted(text)} ${parsed.fault}`, parsed.hint);
+    return [];
+  });
+}
+
+/** Calls are read from requests to AWS alone. */
+function checkCalls({ raw }: Source, services: readonly string[] | null, at: Path, context: PolicyContext): void {
+  const path = [...at, 'calls'];
+  for (const name of services ?? []) {
+    const service = context.services.get(name);
+    if (service === undefined || service.options.preset?.injection.kind === 'sigv4') continue;
+    const hint = 'name calls of Services with "provider: aws" only; use paths for others';
+    context.problems.add(raw.atKey(path), path, `the Service ${quoted(name)} has no calls`, hint);
+  }
+}
+
+function checkMinting(
+  { raw }: Source,
+  rule: RuleDocument,
+  paths: readonly PathPattern[] | null,
+  at: Path,
+  problems: ProblemList,
+): void {
+  const path = [...at, 'mintsCredentials'];
+  if (rule.action !== 'allow') {
+    problems.add(
+      raw.atKey(path),
+      path,
+      `a rule with the action ${rule.action} mints nothing`,
+      'remove it, or write action: allow',
+    );
+    return;
+  }
+  const isNamed =
+    rule.calls?.some((call) => !call.endsWith('*')) === true ||
+    paths?.some(({ segments }) => segments.length > 0) === true;
+  if (!isNamed)
+    problems.add(
+      raw.atKey(path),
+      path,
+      'the rule does not name the call that mints',
+      'list it under calls by its full name, or under paths',
+    );
+}

@@ -1,0 +1,248 @@
+/**
+ * Duty: the Proxy document → `ProxyOptions`; all defaults are here.
+ * Holds: no limit can be switched off; relative paths are made absolute.
+ * Source: RFC 9209 for the names of the deadlines; config/README.md, table of limits.
+ */
+import { isAbsolute, join, resolve } from 'node:path';
+import { formatIp, parseIp } from '../core/ip-address.ts';
+import type { LimitsOptions } from '../listener/options.ts';
+import type { UpstreamOptions } from '../upstream/options.ts';
+import type { ShapedAs } from './check-shape.ts';
+import { canonicalHost } from './compile-service.ts';
+import type { ListenOptions, ProxyOptions } from './configuration.ts';
+import type { FileAccess } from './file-access.ts';
+import { parseNetwork } from './network.ts';
+import { type Path, type ProblemList, quoted } from './problems.ts';
+import { durationMs, sizeBytes } from './quantities.ts';
+
+export interface ProxyContext {
+  /** Where the document does not say. */
+  readonly stateDirectory: string;
+  readonly files: FileAccess;
+  readonly problems: ProblemList;
+}
+
+type Source = ShapedAs<'Proxy'>;
+type Spec = Source['document']['spec'];
+
+export const DEFAULT_NAME = 'countersign';
+const DEFAULT_TRUST_DOMAIN = 'countersign.local';
+const LOOPBACK = '127.0.0.1';
+const EXPLICIT_PORT = 10_080;
+const ISSUER_PORT = 10_081;
+const MAX_PENDING = 10_000;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const KIB = 1_024;
+const MIB = 1_024 * KIB;
+/** Of `sun_path`, without the final NUL. */
+const MAX_SOCKET_BYTES = 107;
+
+/** Null: there is no Proxy document. */
+export function compileProxy(source: Source | null, context: ProxyContext): ProxyOptions {
+  const spec = source?.document.spec ?? {};
+  const read = new ProxyReader(source, context);
+  const stateDirectory = read.path(spec.stateDirectory) ?? resolve(context.stateDirectory);
+  return {
+    trustDomain: spec.trustDomain ?? DEFAULT_TRUST_DOMAIN,
+    name: source?.document.metadata?.name ?? DEFAULT_NAME,
+    mode: 'enforce',
+    stateDirectory,
+    listeners: { explicit: read.listen(spec.listeners?.explicit, ['spec', 'listeners', 'explicit'], EXPLICIT_PORT) },
+    admin: { socket: read.socket(spec.admin?.socket, join(stateDirectory, 'admin.sock')) },
+    issuer: {
+      url: spec.issuer?.url ?? null,
+      listen: read.listen(spec.issuer?.listen, ['spec', 'issuer', 'listen'], ISSUER_PORT),
+      tokenLifetimeMs: read.duration(
+        ['spec', 'issuer', 'tokenLifetime'],
+        spec.issuer?.tokenLifetime,
+        5 * MINUTE,
+        SECOND,
+        10 * MINUTE,
+      ),
+    },
+    issuingCA: { directory: read.path(spec.issuingCA?.directory) ?? join(stateDirectory, 'ca') },
+    audit: {
+      file: spec.audit?.file === '-' ? '-' : (read.path(spec.audit?.file) ?? join(stateDirectory, 'audit.jsonl')),
+      maxPending: spec.audit?.maxPending ?? MAX_PENDING,
+    },
+    log: { level: spec.log?.level ?? 'info' },
+    upstream: compileUpstream(spec.upstream ?? {}, read),
+    limits: compileLimits(spec.limits ?? {}, read),
+    unmatched: 'deny',
+    sandbox:
+      spec.sandbox === undefined
+        ? null
+        : {
+            vault: { port: spec.sandbox.vault?.port ?? 0 },
+            keyLifetimeMs: read.duration(
+              ['spec', 'sandbox', 'keyLifetime'],
+              spec.sandbox.keyLifetime,
+              HOUR,
+              SECOND,
+              DAY,
+            ),
+          },
+  };
+}
+
+function compileLimits(limits: NonNullable<Spec['limits']>, read: ProxyReader): LimitsOptions {
+  const ms = (key: Exclude<keyof typeof limits, `max${string}`>, standard: number, max: number): number =>
+    read.duration(['spec', 'limits', key], limits[key], standard, 100, max);
+  for (const key of ['requestTimeout', 'maxConnectionsPerWorkload', 'maxConcurrentPerWorkload'] as const) {
+    if (limits[key] !== undefined) read.warn(['spec', 'limits', key], `${key} is not enforced yet`);
+  }
+  return {
+    headDeadlineMs: ms('headDeadline', 10 * SECOND, 5 * MINUTE),
+    tlsHandshakeTimeoutMs: ms('tlsHandshakeTimeout', 10 * SECOND, 5 * MINUTE),
+    requestTimeoutMs: ms('requestTimeout', 300 * SECOND, DAY),
+    idleTimeoutMs: ms('idleTimeout', 300 * SECOND, DAY),
+    tunnelLifetimeMs: ms('tunnelLifetime', HOUR, 7 * DAY),
+    drainTimeoutMs: ms('drainTimeout', 30 * SECOND, HOUR),
+    maxConnections: limits.maxConnections ?? 4_096,
+    maxConnectionsPerWorkload: limits.maxConnectionsPerWorkload ?? 256,
+    maxConcurrentPerWorkload: limits.maxConcurrentPerWorkload ?? 64,
+    maxLeasesPerWorkload: limits.maxLeasesPerWorkload ?? 64,
+    maxBufferedBodyBytes: read.size(
+      ['spec', 'limits', 'maxBufferedBody'],
+      limits.maxBufferedBody,
+      8 * MIB,
+      KIB,
+      256 * MIB,
+    ),
+  };
+}
+
+function compileUpstream(upstream: NonNullable<Spec['upstream']>, read: ProxyReader): UpstreamOptions {
+  const at = (key: string): Path => ['spec', 'upstream', key];
+  return {
+    allowedNetworks: read.networks(at('allowedNetworks'), upstream.allowedNetworks ?? []),
+    resolve: read.resolved(at('resolve'), upstream.resolve ?? []),
+    extraRoots: read.roots(at('extraRoots'), upstream.extraRoots ?? []),
+    connectTimeoutMs: read.duration(at('connectTimeout'), upstream.connectTimeout, 5 * SECOND, 100, 5 * MINUTE),
+    dnsTimeoutMs: read.duration(at('dnsTimeout'), upstream.dnsTimeout, 2 * SECOND, 100, MINUTE),
+    responseHeadTimeoutMs: read.duration(
+      at('responseHeadTimeout'),
+      upstream.responseHeadTimeout,
+      120 * SECOND,
+      100,
+      HOUR,
+    ),
+    idleTimeoutMs: read.duration(at('idleTimeout'), upstream.idleTimeout, 300 * SECOND, 100, DAY),
+    maxResponseHeadBytes: read.size(at('maxResponseHead'), upstream.maxResponseHead, 64 * KIB, KIB, MIB),
+    maxRequestsPerConnection: upstream.maxRequestsPerConnection ?? 1_000,
+    maxConnectionsPerWorkload: upstream.maxConnectionsPerWorkload ?? 256,
+  };
+}
+
+/** Reads values that a shape alone cannot judge; each reports at its own place. */
+class ProxyReader {
+  readonly #source: Source | null;
+  readonly #context: ProxyContext;
+
+  constructor(source: Source | null, context: ProxyContext) {
+    this.#source = source;
+    this.#context = context;
+  }
+
+  path(given: string | undefined): string | null {
+    if (given === undefined || this.#source === null) return null;
+    return isAbsolute(given) ? resolve(given) : this.#context.files.resolve(this.#source.raw, given);
+  }
+
+  socket(given: string | undefined, standard: string): string {
+    const path = this.path(given) ?? standard;
+    if (Buffer.byteLength(path) > MAX_SOCKET_BYTES) {
+      const hint = 'name a shorter one under admin.socket, like /run/countersign/admin.sock';
+      this.report(
+        ['spec', 'admin', 'socket'],
+        `the path of the admin socket is longer than ${MAX_SOCKET_BYTES} bytes`,
+        hint,
+      );
+    }
+    return path;
+  }
+
+  listen(
+    given: { readonly address?: string | undefined; readonly port?: number | undefined } | undefined,
+    at: Path,
+    port: number,
+  ): ListenOptions {
+    return { address: this.#ip([...at, 'address'], given?.address ?? LOOPBACK), port: given?.port ?? port };
+  }
+
+  duration(at: Path, given: string | undefined, standard: number, min: number, max: number): number {
+    return given === undefined
+      ? standard
+      : this.#within(at, given, durationMs(given), { min, max, show: showDuration });
+  }
+
+  size(at: Path, given: string | undefined, standard: number, min: number, max: number): number {
+    return given === undefined ? standard : this.#within(at, given, sizeBytes(given), { min, max, show: showSize });
+  }
+
+  networks(at: Path, given: readonly string[]): UpstreamOptions['allowedNetworks'] {
+    return given.flatMap((text, i) => {
+      const parsed = parseNetwork(text);
+      if (!('fault' in parsed)) return parsed;
+      this.report([...at, i], `${quoted(text)} ${parsed.fault}`, parsed.hint);
+      return [];
+    });
+  }
+
+  resolved(at: Path, given: NonNullable<NonNullable<Spec['upstream']>['resolve']>): UpstreamOptions['resolve'] {
+    return given.map(({ host, port = 443, address, dialPort }, i) => {
+      const isWildcard = host.startsWith('*.');
+      const canonical = canonicalHost(isWildcard ? host.slice(2) : host);
+      if ('fault' in canonical) this.report([...at, i, 'host'], `${quoted(host)} ${canonical.fault}`, canonical.hint);
+      return { host, port, address: this.#ip([...at, i, 'address'], address), dialPort: dialPort ?? port };
+    });
+  }
+
+  roots(at: Path, given: readonly string[]): string[] {
+    return given.flatMap((file, i) => {
+      if (this.#source === null) return [];
+      const path = this.path(file) ?? file;
+      const pem = this.#context.files.readPem(this.#source.raw, [...at, i], path);
+      return pem === null || pem === '' ? [] : [pem];
+    });
+  }
+
+  warn(at: Path, message: string): void {
+    if (this.#source !== null) this.#context.problems.warn(this.#source.raw.atKey(at), at, message);
+  }
+
+  report(at: Path, message: string, hint: string): void {
+    const position = this.#source?.raw.at(at) ?? { file: '(defaults)', line: 1, column: 1 };
+    this.#context.problems.add(position, at, message, hint);
+  }
+
+  #ip(at: Path, text: string): string {
+    const bytes = parseIp(text);
+    if (bytes !== null) return formatIp(bytes);
+    this.report(at, `${quoted(text)} is not an IP address`, 'write it like 127.0.0.1 or ::1');
+    return text;
+  }
+
+  #within(at: Path, text: string, value: number, { min, max, show }: Bounds): number {
+    if (value >= min && value <= max) return value;
+    this.report(at, `${text} is out of bounds`, `from ${show(min)} to ${show(max)}`);
+    return min;
+  }
+}
+
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+  readonly show: (value: number) => string;
+}
+
+function showDuration(ms: number): string {
+  if (ms % HOUR === 0) return `${ms / HOUR}h`;
+  if (ms % MINUTE === 0) return `${ms / MINUTE}m`;
+  return ms % SECOND === 0 ? `${ms / SECOND}s` : `${ms}ms`;
+}
+
+const showSize = (bytes: number): string => (bytes % MIB === 0 ? `${bytes / MIB}MiB` : `${bytes / KIB}KiB`);

@@ -1,0 +1,78 @@
+/**
+ * Duty: all that the policy files say, as each stage wants to have it.
+ * Holds: frozen to its leaves; every name is qualified and every reference resolves; paths are absolute.
+ * Not here: the spelling in YAML (shapes.ts, proxy-shape.ts); how one becomes the other (compile-*.ts).
+ */
+import type { AuditOptions } from '../audit/options.ts';
+import type { CredentialSourceOptions } from '../credential/options.ts';
+import type { LimitsOptions } from '../listener/options.ts';
+import type { PolicyRevision } from '../policy/options.ts';
+import type { SandboxOptions } from '../sandbox/options.ts';
+import type { UpstreamOptions } from '../upstream/options.ts';
+import type { IssuerOptions, WorkloadIdentityOptions } from '../workload/options.ts';
+
+export interface Configuration {
+  readonly proxy: ProxyOptions;
+  /** Those that this proxy may grant; an identity scoped to another one is left out. */
+  readonly identities: readonly WorkloadIdentityOptions[];
+  readonly sources: readonly CredentialSourceOptions[];
+  readonly policy: PolicyRevision;
+  /** Credentials that a workload shall be given; none is delivered yet, and each has a warning that says so. */
+  readonly deliveries: readonly DeliveryOptions[];
+  /** In the order of the files. */
+  readonly warnings: readonly ConfigurationWarning[];
+  /** Ids of the rules with `mintsCredentials: true`. */
+  readonly mintingRules: readonly string[];
+}
+
+/** The Proxy document. */
+export interface ProxyOptions {
+  readonly trustDomain: string;
+  /** `metadata.name`; what a WorkloadIdentity's scope is compared with. */
+  readonly name: string;
+  readonly mode: 'enforce';
+  readonly stateDirectory: string;
+  readonly listeners: { readonly explicit: ListenOptions };
+  readonly admin: { readonly socket: string };
+  readonly issuer: IssuerOptions;
+  readonly issuingCA: { readonly directory: string };
+  readonly audit: AuditOptions;
+  readonly log: { readonly level: LogLevel };
+  readonly upstream: UpstreamOptions;
+  readonly limits: LimitsOptions;
+  /** What becomes of traffic that no Service names. */
+  readonly unmatched: 'deny' | 'tunnel';
+  /** Null: no sandbox. */
+  readonly sandbox: SandboxOptions | null;
+}
+
+export interface ListenOptions {
+  /** An IP address. */
+  readonly address: string;
+  /** 0: any that is free. */
+  readonly port: number;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+export interface DeliveryOptions {
+  readonly binding: string;
+  readonly workload: string;
+  readonly source: string;
+  readonly services: readonly string[];
+  readonly way: 'file' | 'socket';
+  /** Null: for the proxy to choose. */
+  readonly path: string | null;
+  readonly format: 'json' | 'raw' | 'env';
+}
+
+/** Something that loads, and that somebody should look at. */
+export interface ConfigurationWarning {
+  readonly file: string;
+  /** Counts from 1, as `column` does. */
+  readonly line: number;
+  readonly column: number;
+  /** `spec.selectors[0]` */
+  readonly path: string;
+  readonly message: string;
+}

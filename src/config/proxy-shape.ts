@@ -1,0 +1,87 @@
+/**
+ * Duty: the words of the Proxy document, the static settings of one proxy.
+ * Holds: everything may be left out; the defaults are in compile-proxy.ts.
+ */
+import { z } from 'zod';
+import { apiVersion, count, duration, metadata, ownPort, port, size, spelled, text } from './shapes.ts';
+
+const ipAddress = spelled('an IP address', /^[0-9A-Fa-f.:]{2,45}$/, '127.0.0.1');
+const listen = z.strictObject({ address: ipAddress.optional(), port: ownPort.optional() });
+
+export const LIMITS = {
+  headDeadline: duration.optional(),
+  tlsHandshakeTimeout: duration.optional(),
+  requestTimeout: duration.optional(),
+  idleTimeout: duration.optional(),
+  tunnelLifetime: duration.optional(),
+  drainTimeout: duration.optional(),
+  maxConnections: count(65_536).optional(),
+  maxConnectionsPerWorkload: count(65_536).optional(),
+  maxConcurrentPerWorkload: count(65_536).optional(),
+  maxLeasesPerWorkload: count(10_000).optional(),
+  maxBufferedBody: size.optional(),
+};
+
+const upstream = z.strictObject({
+  allowedNetworks: z
+    .array(spelled('a network', /^[0-9A-Fa-f.:]{2,45}\/[0-9]{1,3}$/, '10.1.0.0/16'))
+    .max(1_000)
+    .optional(),
+  resolve: z
+    .array(
+      z.strictObject({
+        host: spelled('a host name', /^[^\s]{1,300}$/, 'api.internal.test'),
+        port: port.optional(),
+        address: ipAddress,
+        dialPort: port.optional(),
+      }),
+    )
+    .max(10_000)
+    .optional(),
+  extraRoots: z.array(text).max(100).optional(),
+  connectTimeout: duration.optional(),
+  dnsTimeout: duration.optional(),
+  responseHeadTimeout: duration.optional(),
+  idleTimeout: duration.optional(),
+  maxResponseHead: size.optional(),
+  maxRequestsPerConnection: count(1_000_000).optional(),
+  maxConnectionsPerWorkload: count(65_536).optional(),
+});
+
+export const proxy = z.strictObject({
+  apiVersion,
+  kind: z.literal('Proxy'),
+  metadata: metadata.omit({ namespace: true }).optional(),
+  spec: z.strictObject({
+    trustDomain: spelled('a trust domain', /^[a-z0-9._-]{1,255}$/, 'example.org').optional(),
+    mode: z.enum(['enforce']).optional(),
+    unmatched: z.enum(['deny']).optional(),
+    stateDirectory: text.optional(),
+    listeners: z.strictObject({ explicit: listen.optional() }).optional(),
+    admin: z.strictObject({ socket: text.optional() }).optional(),
+    issuer: z
+      .strictObject({
+        url: spelled(
+          'an http or https URL without query, fragment and final slash',
+          /^https?:\/\/[^\s?#]{0,2000}[^\s?#/]$/,
+          'https://issuer.example.org',
+        ).optional(),
+        listen: listen.optional(),
+        tokenLifetime: duration.optional(),
+      })
+      .optional(),
+    issuingCA: z.strictObject({ directory: text.optional() }).optional(),
+    audit: z.strictObject({ file: text.optional(), maxPending: count(1_000_000).optional() }).optional(),
+    log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).optional() }).optional(),
+    upstream: upstream.optional(),
+    limits: z.strictObject(LIMITS).optional(),
+    sandbox: z
+      .strictObject({
+        vault: z.strictObject({ port: ownPort.optional() }).optional(),
+        keyLifetime: duration.optional(),
+      })
+      .optional(),
+  }),
+});
+
+export type ProxyDocument = z.infer<typeof proxy>;

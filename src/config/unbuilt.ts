@@ -1,0 +1,68 @@
+/**
+ * Duty: what the policy language has a word for and this version does not do.
+ * In → Out: kind, path, value → a sentence, or null for a word that was never one.
+ * Holds: refused with that sentence, never ignored: a policy that is half obeyed is worse than none.
+ */
+import { formatPath, type Path } from './problems.ts';
+
+const NOT_BUILT = 'is not built yet';
+
+/** Kind and path, indexes left out → what to do instead. */
+const KEYS: Readonly<Record<string, string>> = {
+  'Service spec.http2': 'leave it out; upstreams are spoken to in HTTP/1.1',
+  'CredentialSource spec.vault.auth.kubernetes': 'use the jwt auth method',
+  'CredentialSource spec.vault.auth.approle': 'use the jwt auth method',
+  'CredentialSource spec.vault.auth.cert': 'use the jwt auth method',
+  'CredentialSource spec.vault.auth.token-file': 'use the jwt auth method',
+  'CredentialSource spec.file': 'use spec.vault',
+  'CredentialSource spec.environment': 'use spec.vault',
+  'CredentialSource spec.command': 'use spec.vault',
+  'CredentialBinding spec.propagation.injection.query': 'use bearer, header, basic or sigv4',
+  'CredentialBinding spec.propagation.injection.cookie': 'use bearer, header, basic or sigv4',
+  'CredentialBinding spec.propagation.injection.subprotocol': 'use bearer, header, basic or sigv4',
+  'CredentialBinding spec.propagation.injection.mtls': 'use bearer, header, basic or sigv4',
+  'CredentialBinding spec.propagation.injection.sigv4.presigned': 'leave it out; presigned requests are refused',
+  'Proxy spec.listeners.transparent': 'use the explicit listener',
+  'Proxy spec.listeners.gateway': 'use the explicit listener',
+  'Proxy spec.store': 'leave it out; nothing needs to outlive the process',
+  'Proxy spec.recording': 'leave it out',
+  'Proxy spec.approval': 'leave it out; rules with requireApproval deny for now',
+  'Proxy spec.audit.sinks': 'use audit.file',
+  'Proxy spec.upstream.proxy': 'leave it out; destinations are dialled directly',
+};
+
+const VALUES: Readonly<Record<string, string>> = {
+  'Proxy spec.mode observe': 'write enforce, or leave it out',
+  'Proxy spec.unmatched tunnel': 'write deny, or leave it out',
+};
+
+const SELECTORS = /^(?:k8s|docker|token|spiffe):/;
+
+export interface Unbuilt {
+  readonly message: string;
+  readonly hint: string;
+}
+
+export function unbuiltKey(kind: string, path: Path): Unbuilt | null {
+  const key = path[path.length - 1];
+  if (kind === 'WorkloadIdentity' && path[1] === 'selectors' && typeof key === 'string' && SELECTORS.test(key)) {
+    const hint =
+      key === 'token:instance'
+        ? 'leave it out; every identity can be called by an instance token'
+        : 'use process:, unix: or cgroup: selectors, or none and instance tokens';
+    return { message: `the selector ${key} ${NOT_BUILT}`, hint };
+  }
+  const bare = path.filter((part) => typeof part === 'string');
+  const hint = own(KEYS, `${kind} ${formatPath(bare)}`);
+  return hint === null || key === undefined ? null : { message: `"${key}" ${NOT_BUILT}`, hint };
+}
+
+export function unbuiltValue(kind: string, path: Path, value: unknown): Unbuilt | null {
+  if (typeof value !== 'string') return null;
+  const hint = own(VALUES, `${kind} ${formatPath(path)} ${value}`);
+  return hint === null ? null : { message: `"${value}" ${NOT_BUILT}`, hint };
+}
+
+function own(table: Readonly<Record<string, string>>, key: string): string | null {
+  return Object.hasOwn(table, key) ? (table[key] ?? null) : null;
+}

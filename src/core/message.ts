@@ -1,0 +1,116 @@
+/**
+ * Duty: heads and bodies of HTTP messages as every hop sees them.
+ * Holds: a head is parsed once (http1/) and never re-read from bytes; `target`, names and values are as received.
+ * Source: RFC 9110, RFC 9112.
+ * Not here: bytes on the wire (http1/), sockets (tunnel/, upstream/).
+ */
+import type { Authority } from './authority.ts';
+import type { HeaderList } from './headers.ts';
+
+/** How the end of a body is known. `close`: by the end of the connection, responses only. `length` may be 0. */
+export type Framing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' }
+  | { readonly kind: 'close' };
+
+export type TargetForm = 'origin' | 'absolute' | 'authority' | 'asterisk';
+
+export interface RequestHead {
+  /** Case-sensitive token. */
+  readonly method: string;
+  /** The request target exactly as received. */
+  readonly target: string;
+  readonly form: TargetForm;
+  /**
+   * Where the message itself says it goes: the target of absolute- and authority-form, otherwise the Host field.
+   * The port defaults to 443 for origin-form and to the scheme's for absolute-form. Never null but in HTTP/1.0.
+   */
+  readonly authority: Authority | null;
+  /** `http` or `https` in absolute-form, otherwise null. */
+  readonly scheme: 'http' | 'https' | null;
+  /** Raw path: what stands before `?`; `*` in asterisk-form, empty in authority-form. */
+  readonly path: string;
+  /** Raw query without `?`; null where there is no `?`. */
+  readonly query: string | null;
+  readonly version: '1.0' | '1.1';
+  readonly headers: HeaderList;
+  readonly framing: Framing;
+  /** `Expect: 100-continue` was sent. */
+  readonly expectsContinue: boolean;
+  /** The connection may carry another message after this one. */
+  readonly keepAlive: boolean;
+}
+
+export interface ResponseHead {
+  /** 100–599. */
+  readonly status: number;
+  readonly reason: string;
+  readonly version: '1.0' | '1.1';
+  readonly headers: HeaderList;
+  readonly framing: Framing;
+  readonly keepAlive: boolean;
+}
+
+/**
+ * A body that is pulled. Its maker owns the bytes of a chunk until `read` resolved with it; then the reader does.
+ * One reader, one `read` at a time.
+ */
+export interface Body {
+  /** Length in `bytes` where it is known beforehand, otherwise null. */
+  readonly length: number | null;
+  /** The next non-empty bytes; null at the proper end. Rejects with an EgressError where the body is cut short. */
+  read(): Promise<Buffer | null>;
+  /** Bytes that are here already, without waiting; null where there are none, which says nothing about the end. */
+  take(): Buffer | null;
+  /** Trailer fields; null before the end and where there were none. */
+  readonly trailers: HeaderList | null;
+  /** The reader wants no more. What that means for the connection is the maker's affair. Idempotent. */
+  cancel(): void;
+}
+
+export const EMPTY_BODY: Body = Object.freeze({
+  length: 0,
+  read: () => Promise.resolve(null),
+  take: () => null,
+  trailers: null,
+  cancel: () => {},
+});
+
+/** A body of bytes that are already here. */
+export function bodyOf(bytes: Buffer): Body {
+  let rest: Buffer | null = bytes.length > 0 ? bytes : null;
+  const take = (): Buffer | null => {
+    const chunk = rest;
+    rest = null;
+    return chunk;
+  };
+  return {
+    length: bytes.length,
+    read: () => Promise.resolve(take()),
+    take,
+    trailers: null,
+    cancel: () => {
+      rest = null;
+    },
+  };
+}
+
+/**
+ * All bytes of a body, or null where it has more than `maxBytes`; the body is cancelled then.
+ * @throws EgressError what `body.read` throws.
+ */
+export async function collectBody(body: Body, maxBytes: number): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let total = 0;
+  const fits = body.length === null || body.length <= maxBytes;
+  for (let chunk = fits ? await body.read() : null; chunk !== null; chunk = await body.read()) {
+    total += chunk.length;
+    if (total > maxBytes) break;
+    chunks.push(chunk);
+  }
+  if (fits && total <= maxBytes)
+    return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+  body.cancel();
+  return null;
+}

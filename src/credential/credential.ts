@@ -1,0 +1,56 @@
+import type { Secret } from '../core/secret.ts';
+import type { Permit } from '../policy/permit.ts';
+
+/** Parts by the names that injection/ asks for. */
+export type CredentialPart = 'key' | 'username' | 'password' | 'accessKeyId' | 'secretAccessKey' | 'sessionToken';
+
+/** Hop 5: a live credential of one generation, held for one exchange. */
+export interface Credential {
+  readonly source: string;
+  /** Counts from 1 for each (workload, instance, binding); part of the upstream pool's key. */
+  readonly generation: number;
+  /** Identifies this lease of this workload across the process: pools and caches key on it. */
+  readonly key: string;
+  readonly parts: ReadonlyMap<CredentialPart, Secret>;
+  readonly lease: LeaseFacts;
+}
+
+/** What may be shown of a lease. */
+export interface LeaseFacts {
+  /** First 24 characters of the lease id; null for sources without leases. */
+  readonly idPrefix: string | null;
+  /** Accessor of the token that owns the lease. */
+  readonly accessor: string | null;
+  /** Epoch `ms`: the earlier of lease and token. */
+  readonly expiresAt: number;
+  readonly renewable: boolean;
+}
+
+/** Hop 5 as the spine uses it. */
+export interface CredentialStage {
+  /**
+   * The credential of the permit's binding; null where the permit has none. Single-flight per (workload, instance, binding).
+   * @throws EgressError `credential_*`, never later than 5 s after the call.
+   */
+  obtain(permit: Permit, signal: AbortSignal): Promise<Credential | null>;
+  /** One in-flight use less. Every credential that `obtain` gave is released once. */
+  release(credential: Credential): void;
+  /** The upstream refused it: give it to no new exchange. */
+  invalidate(credential: Credential): void;
+  /** Ends the leases of one instance. */
+  revokeInstance(instance: string): Promise<void>;
+  /** Revokes every lease, within `deadlineMs`; returns how many were revoked and how many were not. */
+  close(deadlineMs: number): Promise<{ revoked: number; failed: number }>;
+  /** For `status`, metrics and the admin API. */
+  list(): readonly LeaseListing[];
+}
+
+export interface LeaseListing {
+  readonly workload: string;
+  readonly instance: string | null;
+  readonly binding: string;
+  readonly source: string;
+  readonly generation: number;
+  readonly inUse: number;
+  readonly lease: LeaseFacts;
+}

@@ -1,0 +1,236 @@
+/**
+ * Duty: every lease of this process.
+ * In → Out: (workload, binding, source) → a credential; at the end, every lease revoked.
+ * Holds: nothing is shared between two workloads, instances or bindings; a workload has a bounded number of leases, and
+ *   all sources together a bounded number of calls at once.
+ * Fails: `credential_*`, `draining`.
+ * Not here: one lease's life (lease-slot.ts, lease.ts).
+ */
+import type { Clock } from '../core/clock.ts';
+import { EgressError, type ErrorCode } from '../core/errors.ts';
+import type { Workload } from '../workload/workload.ts';
+import type { Credential, LeaseListing } from './credential.ts';
+import { untilAborted } from './deadline.ts';
+import { Lease, leaseOf } from './lease.ts';
+import { LeaseSlot, type SlotHost } from './lease-slot.ts';
+import { type CredentialSource, destroyParts, type Grant } from './source.ts';
+import { Turnstile } from './turnstile.ts';
+
+/** Something that happened to a lease, for the log and the metrics. */
+export interface LeaseEvent {
+  readonly kind: 'obtained' | 'renewed' | 'failed' | 'expired' | 'revoked' | 'revoke_failed';
+  readonly workload: string;
+  readonly binding: string;
+  readonly source: string;
+  readonly code: ErrorCode | null;
+}
+
+export interface LeaseCacheOptions {
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly maxLeasesPerWorkload: number;
+  /** Must not throw. */
+  readonly observe: (event: LeaseEvent) => void;
+}
+
+const MAX_CALLS = 48;
+const REVOKE_MS = 5000;
+const MAX_ENDED_INSTANCES = 10_000;
+
+export class LeaseCache {
+  readonly #options: LeaseCacheOptions;
+  readonly #slots = new Map<string, LeaseSlot>();
+  readonly #leases = new Map<Lease, LeaseSlot>();
+  readonly #reserved = new Map<string, number>();
+  readonly #turnstile = new Turnstile(MAX_CALLS);
+  readonly #endedInstances = new Set<string>();
+  readonly #endings = new Set<Promise<boolean>>();
+  readonly #calls = new Set<Promise<unknown>>();
+  readonly #cut = new AbortController();
+  readonly #host: SlotHost;
+  #serial = 0;
+  #isClosed = false;
+
+  constructor(options: LeaseCacheOptions) {
+    this.#options = options;
+    this.#host = {
+      clock: options.clock,
+      random: options.random,
+      reserve: (workload) => this.#reserve(workload),
+      call: (signal, task) => this.#call(signal, task),
+      createLease: (slot, grant, generation, unreserve) => this.#createLease(slot, grant, generation, unreserve),
+      discard: (grant) => {
+        destroyParts(grant);
+        void this.#end(grant);
+      },
+      forget: (slot) => {
+        if (this.#slots.get(slot.subject.key) === slot) this.#slots.delete(slot.subject.key);
+      },
+      observe: (slot, kind, error) => this.#observe(slot, kind, error?.code ?? null),
+    };
+  }
+
+  /** No promise where the lease is there. */
+  obtain(
+    workload: Workload,
+    binding: string,
+    source: CredentialSource,
+    signal: AbortSignal,
+  ): Credential | Promise<Credential> {
+    if (this.#isClosed) throw new EgressError('draining');
+    if (workload.instance !== null && this.#endedInstances.has(workload.instance))
+      throw new EgressError('credential_denied', { detail: 'the instance of the workload has ended' });
+    return this.#slotFor(workload, binding, source).obtain(signal);
+  }
+
+  release(credential: Credential): void {
+    leaseOf(credential)?.release();
+  }
+
+  invalidate(credential: Credential): void {
+    const lease = leaseOf(credential);
+    if (lease !== undefined) this.#leases.get(lease)?.invalidate(lease);
+  }
+
+  async revokeInstance(instance: string): Promise<void> {
+    this.#endedInstances.add(instance);
+    const [oldest] = this.#endedInstances;
+    if (this.#endedInstances.size > MAX_ENDED_INSTANCES && oldest !== undefined) this.#endedInstances.delete(oldest);
+    for (const slot of this.#slots.values()) if (slot.subject.workload.instance === instance) this.#closeSlot(slot);
+    await Promise.all(
+      [...this.#leases.keys()].filter((lease) => lease.names.instance === instance).map((lease) => lease.revokeNow()),
+    );
+  }
+
+  async close(deadlineMs: number): Promise<{ revoked: number; failed: number }> {
+    this.#isClosed = true;
+    const timer = this.#options.clock.schedule(deadlineMs, () => this.#cut.abort(new EgressError('draining')));
+    for (const slot of this.#slots.values()) this.#closeSlot(slot);
+    for (const lease of this.#leases.keys()) void lease.revokeNow();
+    let revoked = 0;
+    let failed = 0;
+    const counted = new Set<Promise<boolean>>();
+    const count = async (ending: Promise<boolean>): Promise<void> => {
+      if (await ending) revoked++;
+      else failed++;
+    };
+    // What a source still has on its way arrives now or cleans up after itself; what arrives is ended and counted too.
+    for (;;) {
+      const open = [...this.#endings].filter((ending) => !counted.has(ending));
+      for (const ending of open) counted.add(ending);
+      await Promise.all(open.map(count));
+      if (open.length === 0 && (this.#calls.size === 0 || !(await this.#callsSettled()))) break;
+    }
+    timer.cancel();
+    return { revoked, failed };
+  }
+
+  list(): readonly LeaseListing[] {
+    return [...this.#leases.keys()].map((lease) => ({
+      workload: lease.names.workload,
+      instance: lease.names.instance,
+      binding: lease.names.binding,
+      source: lease.names.source,
+      generation: lease.names.generation,
+      inUse: lease.inUse,
+      lease: lease.credential.lease,
+    }));
+  }
+
+  /** A source that was replaced by a reload is another source: what came from the old one is not given out any more. */
+  #slotFor(workload: Workload, binding: string, source: CredentialSource): LeaseSlot {
+    const key = `${workload.name}\n${workload.instance ?? ''}\n${binding}`;
+    const known = this.#slots.get(key);
+    if (known !== undefined && known.subject.source === source) return known;
+    if (known !== undefined) this.#closeSlot(known);
+    const slot = new LeaseSlot(this.#host, { key, workload, binding, source }, known?.generation ?? 0);
+    this.#slots.set(key, slot);
+    return slot;
+  }
+
+  #closeSlot(slot: LeaseSlot): void {
+    this.#host.forget(slot);
+    slot.close();
+  }
+
+  #reserve(workload: string): () => void {
+    const count = this.#reserved.get(workload) ?? 0;
+    if (count >= this.#options.maxLeasesPerWorkload)
+      throw new EgressError('credential_unavailable', {
+        detail: 'the workload has as many leases as it may',
+        retryAfterMs: 1000,
+      });
+    this.#reserved.set(workload, count + 1);
+    return () => {
+      const left = (this.#reserved.get(workload) ?? 1) - 1;
+      if (left > 0) this.#reserved.set(workload, left);
+      else this.#reserved.delete(workload);
+    };
+  }
+
+  #createLease(slot: LeaseSlot, grant: Grant, generation: number, unreserve: () => void): Lease {
+    const { workload, binding, source, key } = slot.subject;
+    const lease = new Lease({
+      names: {
+        workload: workload.name,
+        instance: workload.instance,
+        binding,
+        source: source.name,
+        generation,
+        key: `${key}\n${++this.#serial}`,
+      },
+      grant,
+      clock: this.#options.clock,
+      revoke: async () => {
+        const worked = await this.#end(grant);
+        this.#observe(slot, worked ? 'revoked' : 'revoke_failed', null);
+        return worked;
+      },
+      onGone: () => {
+        if (this.#leases.delete(lease)) unreserve();
+      },
+    });
+    this.#leases.set(lease, slot);
+    return lease;
+  }
+
+  #call<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    const call = this.#turnstile.pass(signal, task);
+    const forget = (): void => void this.#calls.delete(settled);
+    const settled: Promise<void> = call.then(forget, forget);
+    this.#calls.add(settled);
+    return call;
+  }
+
+  /** Waits for the calls of now; false where the deadline came first. */
+  #callsSettled(): Promise<boolean> {
+    if (this.#cut.signal.aborted) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#cut.signal.addEventListener('abort', () => resolve(false), { once: true });
+      void Promise.all(this.#calls).then(() => resolve(true));
+    });
+  }
+
+  /** Revokes within a deadline; resolves with whether that worked. */
+  #end(grant: Grant): Promise<boolean> {
+    const signal = AbortSignal.any([AbortSignal.timeout(REVOKE_MS), this.#cut.signal]);
+    // A source that does not listen must not hold up the end.
+    const ending: Promise<boolean> = untilAborted(
+      this.#turnstile.pass(signal, () => grant.revoke(signal)),
+      signal,
+    )
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => this.#endings.delete(ending));
+    this.#endings.add(ending);
+    return ending;
+  }
+
+  #observe(slot: LeaseSlot, kind: LeaseEvent['kind'], code: ErrorCode | null): void {
+    const { workload, binding, source } = slot.subject;
+    this.#options.observe({ kind, workload: workload.name, binding, source: source.name, code });
+  }
+}

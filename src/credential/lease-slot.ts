@@ -1,0 +1,271 @@
+/**
+ * Duty: the lease of one (workload, instance, binding) through its generations.
+ * In → Out: "obtain" → the current lease, or the one flight that fetches it.
+ * Holds: one fetch at a time; the next generation is there before the old one ends; a source that refuses ends the current
+ *   one at once, a source that is away only when its time is over; an unused lease is not replaced.
+ * Fails: `credential_unavailable`, `credential_denied`, `credential_invalid`, `credential_expired`.
+ * Not here: limits across slots (lease-cache.ts), time spans (pacing.ts).
+ */
+import type { Clock, ScheduledTask } from '../core/clock.ts';
+import { EgressError, toEgressError } from '../core/errors.ts';
+import type { Workload } from '../workload/workload.ts';
+import type { Credential } from './credential.ts';
+import { untilAborted, within } from './deadline.ts';
+import type { Lease } from './lease.ts';
+import { backOffMs, rememberFailureMs, replaceAfterMs } from './pacing.ts';
+import type { CredentialSource, Grant } from './source.ts';
+
+/** What a slot needs of the cache around it. */
+export interface SlotHost {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Takes one of the workload's leases. @throws EgressError `credential_unavailable` at the limit. */
+  reserve(workload: string): () => void;
+  /** One of the calls that may run at once. */
+  call<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T>;
+  /** `unreserve` belongs to the lease from then on. */
+  createLease(slot: LeaseSlot, grant: Grant, generation: number, unreserve: () => void): Lease;
+  /** A grant that came too late to be used. */
+  discard(grant: Grant): void;
+  /** Nothing is left in the slot. */
+  forget(slot: LeaseSlot): void;
+  observe(slot: LeaseSlot, kind: 'obtained' | 'renewed' | 'failed' | 'expired', error: EgressError | null): void;
+}
+
+export interface SlotSubject {
+  readonly key: string;
+  readonly workload: Workload;
+  readonly binding: string;
+  readonly source: CredentialSource;
+}
+
+const DEADLINE_MS = 5000;
+/** An empty slot remembers its count of generations and its failures for so long. */
+const IDLE_MS = 10 * 60_000;
+/** A refusal by the upstream is believed this often: a new key may need a moment, and a wrong one stays wrong. */
+const INVALIDATE_EVERY_MS = 30_000;
+
+export class LeaseSlot {
+  readonly subject: SlotSubject;
+  readonly #host: SlotHost;
+  readonly #shutdown = new AbortController();
+  #current: Lease | null = null;
+  #flight: Promise<Lease> | null = null;
+  #generation: number;
+  #failure: { readonly error: EgressError; readonly untilMs: number } | null = null;
+  #failures = 0;
+  #hasLapsed = false;
+  #isUsed = false;
+  #replaceAtMs = 0;
+  #invalidatedAtMs = Number.NEGATIVE_INFINITY;
+  #timer: ScheduledTask | null = null;
+
+  constructor(host: SlotHost, subject: SlotSubject, generation: number) {
+    this.#host = host;
+    this.subject = subject;
+    this.#generation = generation;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** No promise where the lease is there. @throws EgressError `credential_*`; `signal` gives up this call alone. */
+  obtain(signal: AbortSignal): Credential | Promise<Credential> {
+    return this.#ready()?.acquire() ?? this.#awaited(signal);
+  }
+
+  async #awaited(signal: AbortSignal): Promise<Credential> {
+    const flight = this.#fetch();
+    // A replacement may be on its way for a while already, and renew before it fetches; who comes now waits no longer for it.
+    const timely = within(this.#host.clock, DEADLINE_MS, this.#shutdown.signal, () => flight, ignore);
+    const lease = await untilAborted(timely, signal);
+    if (!lease.isCurrent) throw unavailable('the credential ended while it was obtained');
+    this.#isUsed = true;
+    return lease.acquire();
+  }
+
+  /** The upstream refused this lease. */
+  invalidate(lease: Lease): void {
+    const now = this.#host.clock.monotonicMs();
+    if (lease !== this.#current || now - this.#invalidatedAtMs < INVALIDATE_EVERY_MS) return;
+    this.#invalidatedAtMs = now;
+    this.#drop();
+    this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
+  }
+
+  /** Gives nothing out any more and lets exchanges finish; what is on its way is revoked when it arrives. */
+  close(): void {
+    this.#shutdown.abort(unavailable('the credential is being revoked'));
+    this.#timer?.cancel();
+    this.#drop();
+  }
+
+  /** The lease that may be given out now; begins its replacement where that is due. */
+  #ready(): Lease | null {
+    const lease = this.#current;
+    const now = this.#host.clock.monotonicMs();
+    if (lease === null || now >= lease.usableUntilMs) return null;
+    this.#isUsed = true;
+    if (now >= this.#replaceAtMs && this.#flight === null) this.#replace();
+    return lease;
+  }
+
+  #fetch(): Promise<Lease> {
+    if (this.#flight !== null) return this.#flight;
+    const failure = this.#failure;
+    const now = this.#host.clock.monotonicMs();
+    if (failure !== null && now < failure.untilMs)
+      return Promise.reject(this.#told(failure.error, failure.untilMs - now));
+    return this.#launch(() => this.#obtainNext());
+  }
+
+  #launch(task: () => Promise<Lease>): Promise<Lease> {
+    const flight = task().finally(() => {
+      this.#flight = null;
+    });
+    this.#flight = flight;
+    // Also heard where nobody waits any more.
+    flight.catch(() => {});
+    return flight;
+  }
+
+  async #obtainNext(): Promise<Lease> {
+    const { subject } = this;
+    let unreserve: (() => void) | null = null;
+    try {
+      this.#shutdown.signal.throwIfAborted();
+      unreserve = this.#host.reserve(subject.workload.name);
+      const fetch = (signal: AbortSignal) =>
+        this.#host.call(signal, () => subject.source.fetch(subject.workload, signal));
+      const grant = await within(this.#host.clock, DEADLINE_MS, this.#shutdown.signal, fetch, (late) =>
+        this.#host.discard(late),
+      );
+      if (!this.#shutdown.signal.aborted) return this.#adopt(grant, unreserve);
+      this.#host.discard(grant);
+      throw this.#shutdown.signal.reason;
+    } catch (thrown) {
+      unreserve?.();
+      if (this.#shutdown.signal.aborted) throw this.#shutdown.signal.reason;
+      throw this.#failed(toEgressError(thrown));
+    }
+  }
+
+  #adopt(grant: Grant, unreserve: () => void): Lease {
+    const lease = this.#host.createLease(this, grant, ++this.#generation, unreserve);
+    const former = this.#current;
+    this.#current = lease;
+    this.#failure = null;
+    this.#failures = 0;
+    this.#hasLapsed = false;
+    this.#isUsed = false;
+    former?.retire();
+    this.#armReplacement(lease);
+    this.#host.observe(this, 'obtained', null);
+    return lease;
+  }
+
+  #armReplacement(lease: Lease): void {
+    const now = this.#host.clock.monotonicMs();
+    const delayMs = replaceAfterMs(lease.usableUntilMs - now, this.#host.random);
+    this.#replaceAtMs = now + delayMs;
+    this.#arm(delayMs, () => (this.#isUsed ? this.#replace() : this.#armLapse()));
+  }
+
+  #armLapse(): void {
+    this.#arm((this.#current?.usableUntilMs ?? 0) - this.#host.clock.monotonicMs(), () => this.#lapse());
+  }
+
+  #replace(): void {
+    const lease = this.#current;
+    if (lease === null || this.#flight !== null) return;
+    this.#timer?.cancel();
+    void this.#launch(() => this.#renewOrReplace(lease)).catch(() => {});
+  }
+
+  async #renewOrReplace(lease: Lease): Promise<Lease> {
+    const { grant } = lease;
+    if (grant.renewable && grant.renew !== undefined) {
+      const { clock } = this.#host;
+      const renew = (signal: AbortSignal) => this.#host.call(signal, () => grant.renew?.(signal) ?? Promise.resolve(0));
+      const expiresAt = await within(clock, DEADLINE_MS, this.#shutdown.signal, renew, ignore).catch(() => 0);
+      const isEnough = expiresAt - clock.monotonicMs() >= lease.ttlMs / 2;
+      if (isEnough && lease === this.#current) return this.#renewed(lease, expiresAt);
+    }
+    return this.#obtainNext();
+  }
+
+  #renewed(lease: Lease, expiresAtMonotonicMs: number): Lease {
+    lease.extend(expiresAtMonotonicMs);
+    this.#failures = 0;
+    this.#failure = null;
+    this.#isUsed = false;
+    this.#armReplacement(lease);
+    this.#host.observe(this, 'renewed', null);
+    return lease;
+  }
+
+  /** Remembers the failure; what is still good is served on, unless the source says that the workload may not have it. */
+  #failed(error: EgressError): EgressError {
+    const { clock, random } = this.#host;
+    const now = clock.monotonicMs();
+    const rememberMs = rememberFailureMs(error.code, error.retryAfterMs);
+    this.#failures++;
+    this.#failure = { error, untilMs: now + rememberMs };
+    this.#host.observe(this, 'failed', error);
+    if (isFinal(error)) this.#drop();
+    const usableMs = this.#current === null ? 0 : this.#current.usableUntilMs - now;
+    if (this.#current !== null && usableMs <= 0) this.#lapse();
+    else if (this.#current === null) this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
+    else {
+      const pauseMs = Math.max(backOffMs(this.#failures, random), error.retryAfterMs ?? 0);
+      this.#replaceAtMs = now + pauseMs;
+      if (pauseMs < usableMs) this.#arm(pauseMs, () => this.#replace());
+      else this.#armLapse();
+    }
+    return this.#told(error, rememberMs);
+  }
+
+  /** Its time is over and nothing came in its place. */
+  #lapse(): void {
+    this.#hasLapsed = this.#failures > 0;
+    this.#drop();
+    this.#host.observe(this, 'expired', null);
+    this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
+  }
+
+  #drop(): void {
+    this.#current?.retire();
+    this.#current = null;
+  }
+
+  /** What a workload is told: when to come back, and that a lease has ended where one had. */
+  #told(error: EgressError, retryAfterMs: number): EgressError {
+    const code = this.#hasLapsed && error.code === 'credential_unavailable' ? 'credential_expired' : error.code;
+    return new EgressError(code, {
+      ...(error.detail === null ? {} : { detail: error.detail }),
+      cause: error.cause,
+      retryAfterMs: Math.ceil(retryAfterMs),
+    });
+  }
+
+  #leaveIfEmpty(): void {
+    if (this.#current === null && this.#flight === null) this.#host.forget(this);
+    else if (this.#flight !== null) this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
+  }
+
+  #arm(delayMs: number, task: () => void): void {
+    this.#timer?.cancel();
+    if (this.#shutdown.signal.aborted) return;
+    // Timers of more than 2^31-1 ms fire at once.
+    this.#timer = this.#host.clock.schedule(Math.min(Math.max(delayMs, 1), 2 ** 31 - 1), task);
+  }
+}
+
+/** The workload itself was refused, as opposed to a call that went wrong and may go right later. */
+const isFinal = (error: EgressError): boolean => error.code === 'credential_denied' && error.retryAfterMs === null;
+
+const ignore = (): void => {};
+
+const unavailable = (detail: string): EgressError =>
+  new EgressError('credential_unavailable', { detail, retryAfterMs: 1000 });

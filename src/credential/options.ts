@@ -1,0 +1,32 @@
+/** Options of hop 5: `CredentialSource` documents, validated. */
+
+export interface VaultAuthOptions {
+  readonly kind: 'jwt';
+  /** Mount without `auth/` and slashes: `jwt`. */
+  readonly mount: string;
+  readonly role: TemplateText;
+  readonly audience: readonly string[];
+}
+
+/** Text that may hold `{{workload.id}}`, `{{workload.spiffeId}}`, `{{workload.instance}}`. */
+export type TemplateText = string;
+
+export interface VaultSourceOptions {
+  readonly kind: 'vault';
+  readonly name: string;
+  /** Origin without path, `https://vault:8200`; `sandbox` stands for the embedded one. */
+  readonly address: string;
+  readonly namespace: string | null;
+  /** PEM file with the roots for `address`; null: the system's. */
+  readonly caFile: string | null;
+  readonly auth: VaultAuthOptions;
+  /** Path below `/v1/`, without leading slash. */
+  readonly path: TemplateText;
+  readonly method: 'GET' | 'POST';
+  /** Query (GET) or body (POST) parameters. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** Part of the credential → field of the engine's data. Null: by the engine's shape. */
+  readonly fields: Readonly<Record<string, string>> | null;
+}
+
+export type CredentialSourceOptions = VaultSourceOptions;

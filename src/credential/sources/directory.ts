@@ -1,0 +1,88 @@
+/**
+ * Duty: the configured sources, made once each.
+ * In → Out: `CredentialSource` documents of the moment, a name → the source.
+ * Holds: a source lives on through a reload as long as its document stays as it is, so its leases do too; a connection pool
+ *   is shared by the sources of one address and lives until the end, since old leases are still revoked through it.
+ * Fails: `credential_invalid` for an unknown name, `configuration_invalid` where a source cannot be made.
+ */
+import { readFileSync } from 'node:fs';
+import type { Clock } from '../../core/clock.ts';
+import { EgressError } from '../../core/errors.ts';
+import { openVaultClient, type VaultClient } from '../../vault/client.ts';
+import type { Workload } from '../../workload/workload.ts';
+import type { CredentialSourceOptions } from '../options.ts';
+import type { CredentialSource } from '../source.ts';
+import { createVaultSource } from './vault.ts';
+
+export interface SourceDirectoryOptions {
+  /** Read anew for every request. */
+  readonly sources: () => readonly CredentialSourceOptions[];
+  readonly clock: Clock;
+  /** A workload token (JWT) for that audience. */
+  readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<string>;
+  /** What the address `sandbox` stands for; null where there is none. */
+  readonly sandboxVaultAddress: string | null;
+}
+
+export class SourceDirectory {
+  readonly #options: SourceDirectoryOptions;
+  readonly #clients = new Map<string, VaultClient>();
+  #documents: readonly CredentialSourceOptions[] | null = null;
+  #byName = new Map<string, CredentialSourceOptions>();
+  #made = new Map<string, { readonly document: string; readonly source: CredentialSource }>();
+
+  constructor(options: SourceDirectoryOptions) {
+    this.#options = options;
+  }
+
+  /** @throws EgressError `credential_invalid`, `configuration_invalid`. */
+  find(name: string): CredentialSource {
+    const documents = this.#options.sources();
+    if (documents !== this.#documents) this.#reload(documents);
+    const made = this.#made.get(name);
+    if (made !== undefined) return made.source;
+    const options = this.#byName.get(name);
+    if (options === undefined)
+      throw new EgressError('credential_invalid', { detail: 'the credential source of the binding does not exist' });
+    const { clock, mintToken } = this.#options;
+    const source = createVaultSource({ options, client: this.#clientFor(options), clock, mintToken });
+    this.#made.set(name, { document: JSON.stringify(options), source });
+    return source;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#clients.values()].map((client) => client.close()));
+    this.#clients.clear();
+  }
+
+  #reload(documents: readonly CredentialSourceOptions[]): void {
+    this.#documents = documents;
+    this.#byName = new Map(documents.map((options) => [options.name, options]));
+    for (const [name, { document }] of this.#made) {
+      if (JSON.stringify(this.#byName.get(name)) !== document) this.#made.delete(name);
+    }
+  }
+
+  #clientFor({ address: configured, namespace, caFile }: CredentialSourceOptions): VaultClient {
+    const address = configured === 'sandbox' ? this.#options.sandboxVaultAddress : configured;
+    if (address === null)
+      throw new EgressError('configuration_invalid', { detail: 'a credential source uses the sandbox, which is off' });
+    const key = JSON.stringify([address, namespace, caFile]);
+    const known = this.#clients.get(key);
+    if (known !== undefined) return known;
+    const client = openVaultClient({ address, namespace, ...(caFile === null ? {} : { caPem: readRoots(caFile) }) });
+    this.#clients.set(key, client);
+    return client;
+  }
+}
+
+function readRoots(caFile: string): string {
+  try {
+    return readFileSync(caFile, 'utf8');
+  } catch (cause) {
+    throw new EgressError('configuration_invalid', {
+      detail: 'the roots of a credential source cannot be read',
+      cause,
+    });
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Duty: one request and its response, hops 4 to 9 of the way.
+ * In → Out: Workload and DownstreamRequest → a response on the tunnel, a record in the audit.
+ * Holds: each hop takes the noun of the hop before; the intent is on record before the credential leaves; whatever happens,
+ *   the credential is released and the record completed.
+ * Not here: accept, tunnel, identity (connection.ts); which status a failure gets (rescue.ts).
+ */
+import type { AuditStage, ExchangeRecord } from './audit/exchange-record.ts';
+import { type EgressError, toEgressError } from './core/errors.ts';
+import type { Body, RequestHead, ResponseHead } from './core/message.ts';
+import type { Denial } from './core/reasons.ts';
+import type { Credential } from './credential/credential.ts';
+import type { AuthorizedRequest } from './injection/authorized-request.ts';
+import type { Permit } from './policy/permit.ts';
+import { type Asker, dialectOf, type Rescue, rescue } from './rescue.ts';
+import type { FilteredResponse } from './response/filtered-response.ts';
+import type { DownstreamRequest } from './tunnel/tunnel.ts';
+import type { UpstreamResponse } from './upstream/upstream-response.ts';
+import type { Workload } from './workload/workload.ts';
+
+export interface ExchangeStages {
+  /** Policy of this moment, limits included; buffers what the decision must see. */
+  decide(workload: Workload, request: DownstreamRequest): Promise<Decision>;
+  obtain(permit: Permit, signal: AbortSignal): Promise<Credential | null>;
+  inject(permit: Permit, credential: Credential | null, request: InjectionRequest): Promise<AuthorizedRequest | Denial>;
+  send(request: AuthorizedRequest, signal: AbortSignal): Promise<UpstreamResponse>;
+  filter(response: UpstreamResponse): FilteredResponse;
+  release(credential: Credential): void;
+  readonly audit: AuditStage;
+  /** For metrics and the log; must not throw. */
+  observe(summary: ExchangeSummary): void;
+}
+
+export interface InjectionRequest {
+  readonly head: RequestHead;
+  readonly body: Body;
+  continue(): void;
+}
+
+/** A permit, the body as the decision left it, and what to call when the exchange is over. */
+export type Decision =
+  | Denial
+  | { readonly kind: 'decided'; readonly permit: Permit; readonly body: Body; readonly done: () => void };
+
+export interface ExchangeSummary {
+  readonly id: string;
+  readonly workload: Workload;
+  readonly head: RequestHead;
+  readonly service: string | null;
+  /** `completed`, or the code of the denial or error. */
+  readonly outcome: string;
+  readonly status: number;
+  readonly scrubbed: number;
+  /** From the head to the end. */
+  readonly seconds: number;
+  readonly error: EgressError | null;
+}
+
+export async function exchange(stages: ExchangeStages, workload: Workload, request: DownstreamRequest): Promise<void> {
+  const record = stages.audit.open(request.tunnel.connection, workload, request.head);
+  const ending = new Ending(record, request);
+  try {
+    const decision = await stages.decide(workload, request); //                                  4 decide
+    if (decision.kind === 'denial') return await ending.deny(decision);
+    ending.holds(decision.permit, decision.done);
+    const credential = await stages.obtain(decision.permit, request.signal); //                  5 obtain
+    ending.owes(credential, stages.release);
+    const body = { head: request.head, body: decision.body, continue: request.continue };
+    const authorized = await stages.inject(decision.permit, credential, body); //                6 inject
+    if ('reason' in authorized) return await ending.deny(authorized);
+    await record.intend(authorized); //                                                           (9) before it leaves
+    request.continue();
+    const answer = await stages.send(authorized, request.signal); //                             7 send
+    const filtered = stages.filter(answer); //                                                   8 filter
+    await ending.respond(filtered.head, filtered.body, filtered.scrubbed);
+  } catch (thrown) {
+    await ending.fail(toEgressError(thrown));
+  } finally {
+    ending.settle(); //                                                                          9 audit
+    stages.observe(ending.summary(workload));
+  }
+}
+
+/** How an exchange ends: exactly one answer, what was held given back, one completion. */
+class Ending {
+  readonly #record: ExchangeRecord;
+  readonly #request: DownstreamRequest;
+  readonly #owed: (() => void)[] = [];
+  #service: string | null = null;
+  #outcome = 'completed';
+  #error: EgressError | null = null;
+  #status = 0;
+  #responseBytes = 0;
+  #scrubbed: () => number = () => 0;
+  #answered = false;
+
+  constructor(record: ExchangeRecord, request: DownstreamRequest) {
+    this.#record = record;
+    this.#request = request;
+  }
+
+  holds(permit: Permit, done: () => void): void {
+    this.#service = permit.facts.service.name;
+    this.#owed.push(done);
+  }
+
+  owes(credential: Credential | null, release: (credential: Credential) => void): void {
+    if (credential !== null) this.#owed.push(() => release(credential));
+  }
+
+  async respond(head: ResponseHead, body: Body, scrubbed: () => number): Promise<void> {
+    this.#answered = true;
+    this.#status = head.status;
+    this.#scrubbed = scrubbed;
+    this.#responseBytes = await this.#request.respond(head, body);
+  }
+
+  async deny(denial: Denial): Promise<void> {
+    this.#outcome = denial.reason;
+    this.#record.denied(denial);
+    await this.#rescue(rescue(denial, this.#asker()));
+  }
+
+  /** Where the response had begun there is nothing left to say: the tunnel was cut, so it cannot look complete. */
+  async fail(error: EgressError): Promise<void> {
+    this.#outcome = error.code;
+    this.#error = error;
+    this.#record.failed(error);
+    if (!this.#answered) await this.#rescue(rescue(error, this.#asker()));
+  }
+
+  settle(): void {
+    for (const give of this.#owed) give();
+    this.#record.complete({ status: this.#status, scrubbed: this.#scrubbed(), responseBytes: this.#responseBytes });
+  }
+
+  summary(workload: Workload): ExchangeSummary {
+    return {
+      id: this.#record.id,
+      workload,
+      head: this.#request.head,
+      service: this.#service,
+      outcome: this.#outcome,
+      status: this.#status,
+      scrubbed: this.#scrubbed(),
+      seconds: this.#record.elapsedMs() / 1_000,
+      error: this.#error,
+    };
+  }
+
+  #asker(): Asker {
+    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(this.#request.head) };
+  }
+
+  async #rescue(answer: Rescue | null): Promise<void> {
+    if (answer === null) return;
+    try {
+      await this.respond(answer.head, answer.body, () => 0);
+    } catch (thrown) {
+      // The workload left before it could be told.
+      this.#error ??= toEgressError(thrown);
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Duty: heads as bytes.
+ * In → Out: head (and secret fields) → one buffer, ready for the socket.
+ * Holds: framing fields are written from `framing` alone; no name, value or secret can end its line; a head with a secret
+ *   has a buffer of its own, which whoever writes it has to zero.
+ * Fails: `internal`: what would not fit into a line must have been refused long before.
+ * Source: RFC 9112 §3, §4, §6.
+ * Not here: zeroing (message-writer.ts).
+ */
+import { EgressError } from '../core/errors.ts';
+import type { HeaderList, SecretField } from '../core/headers.ts';
+import type { Framing, RequestHead, ResponseHead } from '../core/message.ts';
+import { isToken } from './field-section.ts';
+
+const NOT_TOKEN = /[^!#$%&'*+.^_`|~0-9A-Za-z-]/;
+/** Also whatever is not Latin-1: cut to a byte it could become any other character, a line end included. */
+const NOT_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
+const NOT_TARGET = /[^\x21-\x7e]/;
+
+const internal = (detail: string): EgressError => new EgressError('internal', { detail });
+
+/** @throws EgressError `internal` */
+export function serializeRequestHead(head: RequestHead, secretFields: readonly SecretField[]): Buffer {
+  if (!isToken(head.method) || head.target === '' || NOT_TARGET.test(head.target)) {
+    throw internal('the request line would be malformed');
+  }
+  const { framing } = head;
+  if (framing.kind === 'close') throw internal('a request cannot end with its connection');
+  const text = `${head.method} ${head.target} HTTP/1.1\r\n${fieldLines(head.headers)}${framingLine(framing)}`;
+  return secretFields.length === 0 ? Buffer.from(`${text}\r\n`, 'latin1') : withSecrets(text, secretFields);
+}
+
+/** The version is always 1.1: it is ours, not that of the message. @throws EgressError `internal` */
+export function serializeResponseHead(head: ResponseHead): Buffer {
+  const { status, reason, framing } = head;
+  if (!Number.isInteger(status) || status < 100 || status > 599 || NOT_TEXT.test(reason)) {
+    throw internal('the status line would be malformed');
+  }
+  // Without a body Content-Length only informs (HEAD, 304); where there can be none it must not stand (RFC 9110 §8.6).
+  const keepsLength = framing.kind === 'none' && status >= 200 && status !== 204;
+  const fields = fieldLines(head.headers, keepsLength, framing.kind === 'close');
+  return Buffer.from(`HTTP/1.1 ${status} ${reason}\r\n${fields}${framingLine(framing)}\r\n`, 'latin1');
+}
+
+/** Each with its CRLF. @throws EgressError `internal` */
+export function fieldLines(headers: HeaderList, keepsLength = false, dropsConnection = false): string {
+  let text = '';
+  // Checked together at the end: one pass over all names and one over all values.
+  let names = '';
+  let values = '';
+  for (const { name, key, value } of headers) {
+    if (key === 'transfer-encoding' || (key === 'content-length' && !keepsLength)) continue;
+    if (key === 'connection' && dropsConnection) continue;
+    if (name === '') throw internal('a field without a name');
+    text += `${name}: ${value}\r\n`;
+    names += name;
+    values += value;
+  }
+  if (NOT_TOKEN.test(names) || NOT_TEXT.test(values)) throw internal('a field would not fit into its line');
+  return text;
+}
+
+function framingLine(framing: Framing): string {
+  switch (framing.kind) {
+    case 'none':
+      return '';
+    case 'length':
+      if (!Number.isSafeInteger(framing.length) || framing.length < 0)
+        throw internal('a body length that is no length');
+      return `Content-Length: ${framing.length}\r\n`;
+    case 'chunked':
+      return 'Transfer-Encoding: chunked\r\n';
+    case 'close':
+      return 'Connection: close\r\n';
+  }
+}
+
+function withSecrets(text: string, fields: readonly SecretField[]): Buffer {
+  let length = text.length + 2;
+  for (const { name, byteLength } of fields) {
+    if (!isToken(name)) throw internal('a field would not fit into its line');
+    length += name.length + byteLength + 4;
+  }
+  const bytes = Buffer.alloc(length);
+  try {
+    let at = bytes.write(text, 0, 'latin1');
+    for (const field of fields) {
+      at += bytes.write(`${field.name}: `, at, 'latin1');
+      field.copyTo(bytes, at);
+      checkSecret(bytes, at, at + field.byteLength);
+      at += field.byteLength;
+      at += bytes.write('\r\n', at, 'latin1');
+    }
+    bytes.write('\r\n', at, 'latin1');
+    return bytes;
+  } catch (thrown) {
+    bytes.fill(0);
+    throw thrown;
+  }
+}
+
+function checkSecret(bytes: Buffer, start: number, end: number): void {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] as number;
+    if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) throw internal('a secret would not fit into its line');
+  }
+}

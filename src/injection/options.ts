@@ -1,0 +1,49 @@
+/**
+ * Duty: the ways to put a credential on the wire, and what is known of a provider, as data.
+ * Not here: the presets themselves (presets/), the values of a credential (credential/).
+ */
+
+export type InjectionOptions =
+  | { readonly kind: 'bearer' }
+  /** `format` holds `{}` once, where the key goes: `Token {}`. */
+  | { readonly kind: 'header'; readonly name: string; readonly format: string }
+  /** `username` null: taken from the credential's `username` field. */
+  | { readonly kind: 'basic'; readonly username: string | null }
+  | {
+      readonly kind: 'sigv4';
+      /** Credential-scope services, never empty: `['s3', 'sts']`. */
+      readonly services: readonly string[];
+      /** Credential-scope regions, never empty: `['us-east-1']`. */
+      readonly regions: readonly string[];
+    };
+
+/** A place in a request where a provider accepts a credential. */
+export type CredentialSlot =
+  | { readonly in: 'header'; readonly name: string; readonly scheme: 'Bearer' | 'Basic' | 'token' | null }
+  | { readonly in: 'query'; readonly name: string }
+  | { readonly in: 'subprotocol'; readonly prefix: string };
+
+/** A call whose response is itself a credential. */
+export interface MintingCall {
+  /** Null: every method. */
+  readonly method: string | null;
+  /** Path pattern as in a rule; null for AWS calls. */
+  readonly path: string | null;
+  /** AWS call as `service:Action`; null for REST paths. */
+  readonly call: string | null;
+}
+
+export interface ProviderPreset {
+  readonly name: string;
+  /** Hosts that the provider serves, `*.` allowed: for `check`, and for `presets`. */
+  readonly hosts: readonly string[];
+  /** Every slot in which a credential can sit. The one that the workload used is used; all others are emptied. */
+  readonly slots: readonly CredentialSlot[];
+  /** The way where the workload used no slot. */
+  readonly injection: InjectionOptions | { readonly kind: 'sigv4' };
+  readonly minting: readonly MintingCall[];
+  /** What a binding without any EgressPolicy allows: safe calls of this provider. */
+  readonly safe: readonly { readonly methods: readonly string[]; readonly path: string }[];
+  /** Statuses and body codes by which the provider says that a key has expired. */
+  readonly expired: { readonly statuses: readonly number[]; readonly codes: readonly string[] };
+}

@@ -1,0 +1,41 @@
+/**
+ * Duty: the short form in which presets list calls.
+ * In → Out: `POST /v1/sessions` (`*` for every method), `sts:AssumeRole` → minting and safe calls.
+ * Not here: patterns and matching (policy/).
+ */
+import type { CredentialSlot, MintingCall, ProviderPreset } from '../options.ts';
+
+/** `POST /v1/realtime/sessions`, `* /v1/organization/**`. */
+export function mintingPaths(...lines: readonly string[]): MintingCall[] {
+  return lines.map((line) => {
+    const [method = '', path = ''] = line.split(' ');
+    return { method: method === '*' ? null : method, path, call: null };
+  });
+}
+
+/** `sts: AssumeRole GetSessionToken` */
+export function mintingCalls(...lines: readonly string[]): MintingCall[] {
+  return lines.flatMap((line) => {
+    const [service = '', ...actions] = line.split(/:? +/);
+    return actions.map((action) => ({ method: null, path: null, call: `${service}:${action}` }));
+  });
+}
+
+/** `GET,HEAD /v1/models/*` */
+export function safeCalls(...lines: readonly string[]): ProviderPreset['safe'] {
+  return lines.map((line) => {
+    const [methods = '', path = ''] = line.split(' ');
+    return { methods: methods.split(','), path };
+  });
+}
+
+export const BEARER: CredentialSlot = { in: 'header', name: 'authorization', scheme: 'Bearer' };
+export const BASIC: CredentialSlot = { in: 'header', name: 'authorization', scheme: 'Basic' };
+
+export function headerSlot(name: string): CredentialSlot {
+  return { in: 'header', name, scheme: null };
+}
+
+export function querySlot(name: string): CredentialSlot {
+  return { in: 'query', name };
+}

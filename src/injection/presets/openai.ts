@@ -1,0 +1,44 @@
+/**
+ * Duty: what is known of OpenAI.
+ * Source: OpenAI API reference; openai-node (realtime subprotocol, workload identity); organization API.
+ */
+import type { ProviderPreset } from '../options.ts';
+import { BEARER, mintingPaths, safeCalls } from './lines.ts';
+
+export const OPENAI: ProviderPreset = {
+  name: 'openai',
+  hosts: ['api.openai.com', 'eu.api.openai.com', 'us.api.openai.com'],
+  slots: [BEARER, { in: 'subprotocol', prefix: 'openai-insecure-api-key.' }],
+  injection: { kind: 'bearer' },
+  minting: mintingPaths(
+    'POST /v1/realtime/client_secrets',
+    'POST /v1/realtime/*/client_secrets',
+    'POST /v1/realtime/sessions',
+    'POST /v1/realtime/transcription_sessions',
+    'POST /v1/chatkit/sessions',
+    // Projects, service accounts, admin keys, invitations.
+    '* /v1/organization/**',
+    '* /v1/organizations/**',
+    '* /v1/dashboard/**',
+    '* /dashboard/**',
+    'POST /oauth/**',
+  ),
+  safe: safeCalls(
+    'POST /v1/chat/completions',
+    'POST /v1/responses',
+    'POST /v1/responses/compact',
+    'POST /v1/responses/input_tokens',
+    'POST /v1/completions',
+    'POST /v1/embeddings',
+    'POST /v1/moderations',
+    'POST /v1/images/generations',
+    'POST /v1/images/edits',
+    'POST /v1/audio/speech',
+    'POST /v1/audio/transcriptions',
+    'POST /v1/audio/translations',
+    'GET /v1/realtime',
+    'GET,HEAD /v1/models',
+    'GET,HEAD /v1/models/*',
+  ),
+  expired: { statuses: [401], codes: ['invalid_api_key', 'account_deactivated'] },
+};

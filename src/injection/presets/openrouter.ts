@@ -1,0 +1,24 @@
+/**
+ * Duty: what is known of OpenRouter.
+ * Source: OpenRouter API reference (provisioning keys, OAuth PKCE).
+ */
+import type { ProviderPreset } from '../options.ts';
+import { BEARER, headerSlot, mintingPaths, safeCalls } from './lines.ts';
+
+export const OPENROUTER: ProviderPreset = {
+  name: 'openrouter',
+  hosts: ['openrouter.ai'],
+  slots: [BEARER, headerSlot('x-api-key')],
+  injection: { kind: 'bearer' },
+  minting: mintingPaths('* /api/v1/keys/**', '* /api/v1/auth/**', '* /api/frontend/**'),
+  safe: safeCalls(
+    'POST /api/v1/chat/completions',
+    'POST /api/v1/completions',
+    'POST /api/v1/responses',
+    'POST /api/v1/messages',
+    'POST /api/v1/embeddings',
+    'GET,HEAD /api/v1/models/**',
+    'GET,HEAD /api/v1/providers',
+  ),
+  expired: { statuses: [401], codes: [] },
+};

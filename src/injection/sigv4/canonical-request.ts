@@ -1,0 +1,116 @@
+/**
+ * Duty: the canonical request, from what stands on the wire.
+ * In → Out: method, raw path, raw query, raw fields, payload hash → text; with a secret field → the text around its value.
+ * Holds: nothing is decoded, so what is signed is what is sent. Wire text is Latin-1, one character one byte.
+ * Source: AWS SigV4, "Create a canonical request"; S3 API, sigv4-header-based-auth (no normalisation, encoded once).
+ * Not here: which headers are signed (sign.ts); the payload's hash (payload-mode.ts).
+ */
+import { createHash, hash } from 'node:crypto';
+import type { Field } from '../../core/headers.ts';
+import type { Secret } from '../../core/secret.ts';
+
+/**
+ * `raw`: as received (S3). `single`: dot segments and empty ones taken out. `double`: that, then encoded once more.
+ */
+export type PathEncoding = 'raw' | 'single' | 'double';
+
+export interface CanonicalInput {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string | null;
+  readonly encoding: PathEncoding;
+  readonly fields: Iterable<Field>;
+  /** Lower case, ascending, no name twice. A name without a field has an empty value. */
+  readonly signedNames: readonly string[];
+  /** The signed field that is not among `fields`, for its value is secret; its name is among `signedNames`. */
+  readonly secretName: string | null;
+  readonly payloadHash: string;
+}
+
+/** `after` is null where there is no secret field. */
+export interface CanonicalText {
+  readonly before: string;
+  readonly after: string | null;
+}
+
+export function canonicalRequest(input: CanonicalInput): CanonicalText {
+  const values = new Map<string, string | null>();
+  for (const name of input.signedNames) values.set(name, null);
+  for (const { key, value } of input.fields) {
+    const known = values.get(key);
+    if (known !== undefined) values.set(key, known === null ? foldSpaces(value) : `${known},${foldSpaces(value)}`);
+  }
+  let text = `${input.method}\n${canonicalPath(input.path, input.encoding)}\n${canonicalQuery(input.query)}\n`;
+  let before: string | null = null;
+  for (const [name, value] of values) {
+    text += `${name}:`;
+    if (name === input.secretName) {
+      before = text;
+      text = '';
+    }
+    text += `${value ?? ''}\n`;
+  }
+  text += `\n${input.signedNames.join(';')}\n${input.payloadHash}`;
+  return before === null ? { before: text, after: null } : { before, after: text };
+}
+
+/** SHA-256 in hex; the secret's bytes go into the hash and nowhere else. */
+export function hashCanonical({ before, after }: CanonicalText, secret: Secret | null): string {
+  if (after === null || secret === null) return hash('sha256', Buffer.from(before, 'latin1'), 'hex');
+  return createHash('sha256').update(before, 'latin1').update(secret.reveal()).update(after, 'latin1').digest('hex');
+}
+
+export function canonicalPath(path: string, encoding: PathEncoding): string {
+  if (encoding === 'raw') return path === '' ? '/' : path;
+  const normal = normalizePath(path);
+  return encoding === 'single' ? normal : encodeAgain(normal);
+}
+
+/** RFC 3986 §5.2.4, and runs of slashes become one. */
+function normalizePath(path: string): string {
+  if (!path.includes('//') && !path.includes('/.')) return path === '' ? '/' : path;
+  const kept: string[] = [];
+  const segments = path.split('/');
+  for (const segment of segments) {
+    if (segment === '..') kept.pop();
+    else if (segment !== '' && segment !== '.') kept.push(segment);
+  }
+  const last = segments[segments.length - 1];
+  const isFolder = kept.length > 0 && (last === '' || last === '.' || last === '..');
+  return `/${kept.join('/')}${isFolder ? '/' : ''}`;
+}
+
+function encodeAgain(path: string): string {
+  return path.replace(/[^A-Za-z0-9\-._~/]/g, escapeByte);
+}
+
+function escapeByte(character: string): string {
+  const digits = character.charCodeAt(0).toString(16).toUpperCase();
+  return digits.length === 1 ? `%0${digits}` : `%${digits}`;
+}
+
+/** Sorted by raw name, then by raw value, in byte order; a bare name gets its `=`. */
+export function canonicalQuery(query: string | null): string {
+  if (query === null || query === '') return '';
+  if (!query.includes('&')) return query.includes('=') ? query : `${query}=`;
+  const pairs: { readonly name: string; readonly value: string }[] = [];
+  for (const part of query.split('&')) {
+    if (part === '') continue;
+    const equals = part.indexOf('=');
+    pairs.push(
+      equals === -1 ? { name: part, value: '' } : { name: part.slice(0, equals), value: part.slice(equals + 1) },
+    );
+  }
+  pairs.sort((a, b) => compare(a.name, b.name) || compare(a.value, b.value));
+  return pairs.map(({ name, value }) => `${name}=${value}`).join('&');
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** Outer white space off, inner runs to one space. */
+function foldSpaces(value: string): string {
+  const inner = value.includes('  ') || value.includes('\t') ? value.replace(/[ \t]+/g, ' ') : value;
+  const start = inner.startsWith(' ') ? 1 : 0;
+  const end = inner.length > start && inner.endsWith(' ') ? inner.length - 1 : inner.length;
+  return start === 0 && end === inner.length ? inner : inner.slice(start, end);
+}

@@ -1,0 +1,79 @@
+/**
+ * Duty: the signing key of a secret access key for one day, region and service.
+ * In → Out: secret, scope → 32 bytes; from the cache where it has been derived.
+ * Holds: derived in buffers, each intermediate zeroed; the cache is bounded, zeroes what it drops, and never answers for a
+ *   secret that has been destroyed or replaced.
+ * Fails: `secret_destroyed`.
+ * Source: AWS SigV4, "Derive a signing key".
+ */
+import { createHmac } from 'node:crypto';
+import type { Secret } from '../../core/secret.ts';
+import { type Scope, scopeText } from './scope-text.ts';
+
+const PREFIX = Buffer.from('AWS4', 'latin1');
+
+export function deriveSigningKey(secretAccessKey: Buffer, { date, region, service }: Scope): Buffer {
+  const start = Buffer.allocUnsafeSlow(PREFIX.length + secretAccessKey.length);
+  start.set(PREFIX, 0);
+  start.set(secretAccessKey, PREFIX.length);
+  let key = start;
+  for (const text of [date, region, service, 'aws4_request']) {
+    const next = createHmac('sha256', key).update(text, 'latin1').digest();
+    key.fill(0);
+    key = next;
+  }
+  return key;
+}
+
+interface Entry {
+  readonly secret: Secret;
+  readonly key: Buffer;
+}
+
+export class SigningKeyCache {
+  readonly #entries = new Map<string, Entry>();
+  readonly #maxEntries: number;
+
+  constructor(maxEntries = 512) {
+    this.#maxEntries = maxEntries;
+  }
+
+  /**
+   * `owner` names the secret across the process. The buffer is the cache's own: use it before anything else happens.
+   * @throws EgressError `secret_destroyed`.
+   */
+  keyFor(owner: string, secret: Secret, scope: Scope): Buffer {
+    const id = `${owner} ${scopeText(scope)}`;
+    const known = this.#entries.get(id);
+    if (known !== undefined && known.secret === secret && !secret.isDestroyed) {
+      // The most recently used stands last.
+      this.#entries.delete(id);
+      this.#entries.set(id, known);
+      return known.key;
+    }
+    const key = deriveSigningKey(secret.reveal(), scope);
+    this.#drop(id);
+    this.#makeRoom();
+    this.#entries.set(id, { secret, key });
+    return key;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Keys of secrets that are over go first, then the one that was used longest ago. */
+  #makeRoom(): void {
+    for (const [id, { secret }] of this.#entries) if (secret.isDestroyed) this.#drop(id);
+    while (this.#entries.size >= this.#maxEntries) {
+      const [oldest] = this.#entries.keys();
+      if (oldest === undefined) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(id: string): void {
+    this.#entries.get(id)?.key.fill(0);
+    this.#entries.delete(id);
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Duty: accepts proxy connections within the limits, and ends them on drain.
+ * In → Out: a bound address → Connection after Connection.
+ * Holds: every socket has an error listener before anything else happens; a connection over the limit is closed unread.
+ * Source: RFC 9110 §3.7 (proxy).
+ * Not here: what a connection says (tunnel/open.ts).
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../core/clock.ts';
+import { EgressError } from '../core/errors.ts';
+import type { Connection, Endpoint } from './connection.ts';
+
+export interface ExplicitListenerOptions {
+  readonly address: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly maxConnections: number;
+}
+
+export interface Listener {
+  readonly bound: Endpoint;
+  readonly openConnections: number;
+  /** Takes no more connections. Resolves when the last one is closed or at the deadline, then destroys what is left. */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+/** @throws EgressError `configuration_invalid` where the address cannot be bound. */
+export async function openExplicitListener(
+  options: ExplicitListenerOptions,
+  clock: Clock,
+  onConnection: (connection: Connection) => void,
+): Promise<Listener> {
+  const sockets = new Set<Socket>();
+  let count = 0;
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
+    socket.on('error', () => socket.destroy());
+    if (sockets.size >= options.maxConnections) return void socket.destroy();
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    count += 1;
+    onConnection(describe(socket, `c${count.toString(36)}`, clock.now()));
+  });
+  await bind(server, options);
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string')
+    throw new EgressError('internal', { detail: 'listener has no address' });
+  return {
+    bound: { address: bound.address, port: bound.port },
+    get openConnections() {
+      return sockets.size;
+    },
+    drain: (deadlineMs) => drain(server, sockets, deadlineMs),
+  };
+}
+
+function describe(socket: Socket, id: string, acceptedAt: number): Connection {
+  return {
+    id,
+    socket,
+    way: 'explicit',
+    remote: { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+    local: { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+    acceptedAt,
+  };
+}
+
+function bind(server: Server, options: ExplicitListenerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const why =
+        cause.code === 'EADDRINUSE'
+          ? 'the port is in use'
+          : cause.code === 'EACCES'
+            ? 'permission denied'
+            : (cause.code ?? 'unknown error');
+      reject(
+        new EgressError('configuration_invalid', {
+          detail: `cannot listen on ${options.address}:${options.port}: ${why}`,
+          cause,
+        }),
+      );
+    });
+    server.listen({ host: options.address, port: options.port, backlog: 1024 }, () => {
+      server.removeAllListeners('error');
+      server.on('error', () => {});
+      resolve();
+    });
+  });
+}
+
+async function drain(server: Server, sockets: ReadonlySet<Socket>, deadlineMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, deadlineMs);
+  });
+  await Promise.race([closed, deadline]);
+  clearTimeout(timer);
+  for (const socket of sockets) socket.destroy();
+  await closed;
+}

@@ -1,0 +1,35 @@
+/**
+ * Duty: gives the command line what it needs of the process, and takes its exit code.
+ * Holds: the sole user of `process`; what nobody caught ends the process in order, with a constant message.
+ * Not here: commands (cli/).
+ */
+import { runCommand, type Signal, type Terminal } from './cli/commands.ts';
+
+const SIGNALS: readonly Signal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+const terminal: Terminal = {
+  arguments: process.argv.slice(2),
+  environment: process.env,
+  workingDirectory: process.cwd(),
+  nodePath: process.execPath,
+  nodeVersion: process.versions.node,
+  launcher: process.argv[1] ?? '',
+  uid: process.getuid?.() ?? 0,
+  isTerminal: process.stdout.isTTY === true,
+  write: (text) => void process.stdout.write(text),
+  complain: (text) => void process.stderr.write(text),
+  onSignal: (listener) => {
+    for (const signal of SIGNALS) process.on(signal, listener);
+    return () => {
+      for (const signal of SIGNALS) process.off(signal, listener);
+    };
+  },
+  onCrash: (listener) => {
+    process.on('uncaughtException', listener);
+    process.on('unhandledRejection', listener);
+  },
+  exitNow: (code) => process.exit(code),
+};
+
+process.umask(0o077);
+process.exitCode = await runCommand(terminal);

@@ -1,0 +1,41 @@
+/**
+ * Duty: hop 4, the decision: may this workload ask this of that destination, and with which binding.
+ * In → Out: `Question` → `Permit` or `Denial`.
+ * Holds: pure and synchronous; the only maker of a `Permit`. A permit for an authority alone has no binding, so that no
+ *   credential can be had with it.
+ * Fails: never throws for anything that a workload sends.
+ * Not here: the order of the questions (judge.ts), limits over time (limiter.ts).
+ */
+import type { Authority } from '../core/authority.ts';
+import type { RequestHead } from '../core/message.ts';
+import type { Denial } from '../core/reasons.ts';
+import { readsForm } from './aws-call.ts';
+import { judge, type Question } from './judge.ts';
+import type { PolicyRevision } from './options.ts';
+import { PERMIT_KEY, Permit } from './permit.ts';
+import { indexOf } from './revision-index.ts';
+
+export type { Question };
+
+export function decide(question: Question): Permit | Denial {
+  const verdict = judge(question, null);
+  if (verdict.kind === 'denial') return verdict;
+  const { service, binding, rule, limits, mask } = verdict;
+  return new Permit(PERMIT_KEY, {
+    workload: question.workload,
+    authority: question.authority,
+    service: service.options,
+    binding,
+    rule,
+    limits,
+    mask,
+    revision: question.revision.id,
+  });
+}
+
+/** Whether the decision must see the body first: the call's name may stand in a form (AWS query protocol). */
+export function bodyNeeded(revision: PolicyRevision, authority: Authority, head: RequestHead): boolean {
+  if (head.method !== 'POST') return false;
+  const route = indexOf(revision).routeOf(authority);
+  return route?.services.some(({ isAws }) => isAws) === true && readsForm(route.awsHost, head);
+}

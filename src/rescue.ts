@@ -1,0 +1,124 @@
+/**
+ * Duty: turns a denial or an error into a response; the only place that chooses a status.
+ * In → Out: denial or EgressError → head and body, from the tables in core/.
+ * Holds: strangers get a bare status; an identified workload gets a problem document with a stable code; nothing that came
+ *   over the wire is repeated.
+ * Source: RFC 9457 (problem documents), RFC 9209 (Proxy-Status), RFC 9110 §11.7.1 (407); for AWS clients the error documents of S3
+ *   (API reference, "Error responses") and of the AWS query protocol (smithy.io, awsQuery).
+ */
+import { type EgressError, ERRORS, type FailureRow } from './core/errors.ts';
+import { HeaderList } from './core/headers.ts';
+import { type Body, bodyOf, type RequestHead, type ResponseHead } from './core/message.ts';
+import { type Denial, REASONS } from './core/reasons.ts';
+
+export interface Rescue {
+  readonly head: ResponseHead;
+  readonly body: Body;
+}
+
+export interface Asker {
+  /** Details go to identified workloads only. */
+  readonly isIdentified: boolean;
+  /** Id of the exchange or connection, to be quoted when somebody asks; null before there is one. */
+  readonly id: string | null;
+  /** What the asker's error parser reads; absent: problem documents. */
+  readonly dialect?: Dialect;
+}
+
+/** `s3` and `aws-query`: the XML that AWS SDKs take errors from. AWS's JSON protocols are content with a field. */
+export type Dialect = 'problem' | 's3' | 'aws-query';
+
+/** The dialect of whoever signs for AWS, by the service in the credential scope and the type of the body. */
+export function dialectOf(head: RequestHead): Dialect {
+  const scope = /^AWS4-HMAC-SHA256 .*Credential=[^/,]+\/[0-9]{8}\/[^/,]*\/([^/,]+)\/aws4_request/.exec(
+    head.headers.get('authorization') ?? '',
+  );
+  if (scope?.[1] === 's3') return 's3';
+  const isForm = head.headers.get('content-type')?.startsWith('application/x-www-form-urlencoded') === true;
+  return scope !== null && (isForm || head.query?.includes('Action=') === true) ? 'aws-query' : 'problem';
+}
+
+const PROXY_NAME = 'countersign';
+
+/** Null where there is nobody left to answer. */
+export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | null {
+  const code = 'reason' in failure ? failure.reason : failure.code;
+  const row: FailureRow = 'reason' in failure ? REASONS[failure.reason] : ERRORS[failure.code];
+  if (row.status === 0) return null;
+  const headers = HeaderList.of(
+    ['Proxy-Status', `${PROXY_NAME}; error=${row.proxyError}; details="${code}"`],
+    ['Cache-Control', 'no-store'],
+  );
+  if (row.status === 407) headers.append('Proxy-Authenticate', 'Basic realm="countersign", charset="UTF-8"');
+  if (row.retryable) headers.append('Retry-After', String(Math.ceil((failure.retryAfterMs ?? 1_000) / 1_000)));
+  const dialect = asker.dialect ?? 'problem';
+  const body = asker.isIdentified ? documentFor(dialect, failure, code, row, asker.id) : Buffer.alloc(0);
+  if (body.length > 0) {
+    headers.append('Content-Type', dialect === 'problem' ? 'application/problem+json' : 'application/xml');
+    // AWS SDKs with JSON protocols take the error's name from here (awsJson1_1, restJson1).
+    headers.append('X-Amzn-ErrorType', code);
+  }
+  const framing = { kind: 'length', length: body.length } as const;
+  return {
+    head: { status: row.status, reason: reasonPhrase(row.status), version: '1.1', headers, framing, keepAlive: true },
+    body: bodyOf(body),
+  };
+}
+
+function documentFor(
+  dialect: Dialect,
+  failure: Denial | EgressError,
+  code: string,
+  row: FailureRow,
+  id: string | null,
+): Buffer {
+  if (dialect === 'problem') return problem(failure, code, row, id);
+  const message = escapeXml(`countersign: ${row.title}: ${failure.detail ?? row.title}`);
+  const error = `<Code>${code}</Code><Message>${message}</Message>`;
+  const request = `<RequestId>${escapeXml(id ?? '')}</RequestId>`;
+  const text =
+    dialect === 's3'
+      ? `<Error>${error}${request}</Error>`
+      : `<ErrorResponse><Error><Type>Sender</Type>${error}</Error>${request}</ErrorResponse>`;
+  return Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${text}\n`, 'utf8');
+}
+
+const escapeXml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+
+/** `error` repeats the essentials in the shape that the SDKs of OpenAI and Anthropic show to their users. */
+function problem(failure: Denial | EgressError, code: string, row: FailureRow, id: string | null): Buffer {
+  const detail = failure.detail ?? row.title;
+  const document = {
+    type: `urn:countersign:problem:${code}`,
+    title: row.title,
+    status: row.status,
+    detail,
+    code,
+    instance: id,
+    rule: 'reason' in failure ? failure.rule : null,
+    retryable: row.retryable,
+    error: { type: code, code, message: `countersign: ${row.title}: ${detail}`, request_id: id },
+  };
+  return Buffer.from(`${JSON.stringify(document)}\n`, 'utf8');
+}
+
+const PHRASES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  407: 'Proxy Authentication Required',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  417: 'Expectation Failed',
+  421: 'Misdirected Request',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+};
+
+const reasonPhrase = (status: number): string => PHRASES[status] ?? '';

@@ -1,0 +1,71 @@
+/**
+ * Duty: makes of an upstream's response what the workload may see.
+ * In → Out: UpstreamResponse → FilteredResponse.
+ * Holds: no injected secret passes in reason, field, trailer or body; lengths and framing stay; a redirect is passed on and
+ *   never followed.
+ * Fails: `http_response_content_coding` where the body is encoded and would have to be read to be cleaned.
+ * Source: RFC 9110 §7.6.1, §8.4.
+ * Not here: the needles (injection/); bytes of the head (http1/head-writer.ts).
+ */
+import { EgressError } from '../core/errors.ts';
+import type { HeaderList } from '../core/headers.ts';
+import type { UpstreamResponse } from '../upstream/upstream-response.ts';
+import { FilteredBody } from './filtered-body.ts';
+import type { FilteredResponse } from './filtered-response.ts';
+import { endToEndFields } from './hop-by-hop.ts';
+import { JsonMask } from './mask.ts';
+import { NeedleSet } from './needle-set.ts';
+import { Scrubber, scrubFields, scrubText } from './scrub.ts';
+
+export interface ResponseStage {
+  /** Owns the body from here on. @throws EgressError after cancelling it. */
+  filter(response: UpstreamResponse): FilteredResponse;
+}
+
+export function createResponseStage(): ResponseStage {
+  return { filter: filterResponse };
+}
+
+function filterResponse(response: UpstreamResponse): FilteredResponse {
+  const { head, request, body } = response;
+  const isInjected = request.credential !== null;
+  const hasBody = head.framing.kind !== 'none' && body.length !== 0;
+  const needles = NeedleSet.of(request.needles);
+  const mask = hasBody ? maskFor(response) : null;
+  if (hasBody && (isInjected || mask !== null) && isEncoded(head.headers)) {
+    body.cancel();
+    throw new EgressError('http_response_content_coding', { detail: 'Content-Encoding is not identity' });
+  }
+  let counted = 0;
+  const clean = (fields: HeaderList): HeaderList => {
+    const kept = endToEndFields(fields, isInjected);
+    if (needles !== null) counted += scrubFields(needles, kept);
+    return kept;
+  };
+  const headers = clean(head.headers);
+  const reason = needles === null ? { text: head.reason, count: 0 } : scrubText(needles, head.reason);
+  counted += reason.count;
+  const scrubber = hasBody && needles !== null ? new Scrubber(needles) : null;
+  return {
+    head: { ...head, reason: reason.text, headers },
+    body: hasBody ? new FilteredBody(body, { scrubber, mask, cleanTrailers: clean }) : body,
+    scrubbed: () => counted + (scrubber?.count ?? 0) + (mask?.count ?? 0),
+  };
+}
+
+function isEncoded(headers: HeaderList): boolean {
+  for (const { key, value } of headers) {
+    if (key === 'content-encoding' && value !== '' && value.toLowerCase() !== 'identity') return true;
+  }
+  return false;
+}
+
+/** Null where policy masks nothing, or the body is no JSON. */
+function maskFor({ head, request }: UpstreamResponse): JsonMask | null {
+  const { mask } = request.permit.facts;
+  if (mask.length === 0) return null;
+  const type = (head.headers.get('content-type') ?? '').toLowerCase();
+  const isEvents = type.includes('event-stream');
+  if (!isEvents && !type.includes('json')) return null;
+  return new JsonMask(new Set(mask.flatMap(({ jsonFields }) => jsonFields)), isEvents);
+}

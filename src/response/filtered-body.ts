@@ -1,0 +1,77 @@
+/**
+ * Duty: a response body without secrets and with masked members, as it flows.
+ * In → Out: Body → Body of the same length.
+ * Holds: trailers are clean too; what was held back goes out before the end; the end and every error stay what they were.
+ */
+import type { HeaderList } from '../core/headers.ts';
+import type { Body } from '../core/message.ts';
+import type { JsonMask } from './mask.ts';
+import type { Scrubber } from './scrub.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+export interface BodyFilters {
+  readonly scrubber: Scrubber | null;
+  readonly mask: JsonMask | null;
+  /** Called once at the end where there are trailers. */
+  readonly cleanTrailers: (trailers: HeaderList) => HeaderList;
+}
+
+export class FilteredBody implements Body {
+  readonly length: number | null;
+  readonly #source: Body;
+  readonly #filters: BodyFilters;
+  #trailers: HeaderList | null = null;
+  #over = false;
+
+  constructor(source: Body, filters: BodyFilters) {
+    this.length = source.length;
+    this.#source = source;
+    this.#filters = filters;
+  }
+
+  get trailers(): HeaderList | null {
+    return this.#trailers;
+  }
+
+  async read(): Promise<Buffer | null> {
+    while (!this.#over) {
+      const chunk = await this.#source.read();
+      const bytes = chunk === null ? this.#finish() : this.#clean(chunk);
+      if (bytes.length > 0) return bytes;
+    }
+    return null;
+  }
+
+  take(): Buffer | null {
+    while (!this.#over) {
+      const chunk = this.#source.take();
+      if (chunk === null) return null;
+      const bytes = this.#clean(chunk);
+      if (bytes.length > 0) return bytes;
+    }
+    return null;
+  }
+
+  cancel(): void {
+    this.#over = true;
+    this.#source.cancel();
+  }
+
+  #clean(chunk: Buffer): Buffer {
+    // Secrets first: a mask that ended early would cut one in two, and neither half were recognised.
+    return this.#masked(this.#filters.scrubber?.push(chunk) ?? chunk);
+  }
+
+  #finish(): Buffer {
+    this.#over = true;
+    const { trailers } = this.#source;
+    this.#trailers = trailers === null ? null : this.#filters.cleanTrailers(trailers);
+    return this.#masked(this.#filters.scrubber?.flush() ?? NOTHING);
+  }
+
+  #masked(bytes: Buffer): Buffer {
+    this.#filters.mask?.apply(bytes);
+    return bytes;
+  }
+}

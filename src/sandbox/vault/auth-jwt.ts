@@ -1,0 +1,222 @@
+/**
+ * Duty: the JWT auth method: its configuration, its roles, the login.
+ * In → Out: a JWT of the workload → a token with the role's policies, an orphan.
+ * Holds: nothing is believed that a configured key has not signed; every refusal of a login is 400, as Vault's.
+ * Source: Vault API, "JWT/OIDC auth method".
+ * Not here: keys (jwt-keys.ts), claims (jwt-claims.ts), the fields of a role (jwt-role.ts).
+ */
+import type { Backend, VaultCall } from './call.ts';
+import { capTtl, SYSTEM_TTL_MS } from './durations.ts';
+import { type ClaimRules, claimAt, claimFault } from './jwt-claims.ts';
+import { createFetchedKeys, createGivenKeys, type JwtKeys } from './jwt-keys.ts';
+import { describeJwtRole, isBatch, type JwtRole, readJwtRole } from './jwt-role.ts';
+import {
+  answer,
+  answerData,
+  answerKeys,
+  done,
+  notFound,
+  refuse,
+  unsupportedOperation,
+  unsupportedPath,
+  type VaultReply,
+} from './reply.ts';
+import type { VaultState } from './state.ts';
+import { newEntityId } from './tokens.ts';
+
+interface JwtConfig {
+  readonly keys: JwtKeys;
+  readonly boundIssuer: string;
+  readonly defaultRole: string;
+  readonly shown: Record<string, unknown>;
+}
+
+const MAX_ROLES = 1_000;
+const MAX_ENTITIES = 10_000;
+
+export function createJwtMethod(state: VaultState, mountPath: string): Backend {
+  const method = new JwtMethod(state, mountPath);
+  return { type: 'jwt', isOpen: (path) => path === 'login', handle: (call) => method.handle(call) };
+}
+
+class JwtMethod {
+  readonly #state: VaultState;
+  /** `jwt` for a mount at `auth/jwt/`. */
+  readonly #mountName: string;
+  readonly #roles = new Map<string, JwtRole>();
+  readonly #entities = new Map<string, string>();
+  #config: JwtConfig | null = null;
+
+  constructor(state: VaultState, mountPath: string) {
+    this.#state = state;
+    this.#mountName = mountPath.slice('auth/'.length, -1).replaceAll('/', '-');
+  }
+
+  handle(call: VaultCall): VaultReply | Promise<VaultReply> {
+    const { operation, path } = call;
+    if (path === 'login') return operation === 'update' ? this.#login(call) : unsupportedOperation();
+    if (path === 'config') {
+      if (operation === 'read') return this.#config === null ? notFound() : answerData(this.#config.shown);
+      return operation === 'update' ? this.#configure(call) : unsupportedOperation();
+    }
+    if (path === 'role' || path === 'role/') {
+      return operation === 'list' ? answerKeys([...this.#roles.keys()]) : unsupportedOperation();
+    }
+    return path.startsWith('role/') ? this.#role(call, path.slice('role/'.length)) : unsupportedPath();
+  }
+
+  async #configure({ fields }: VaultCall): Promise<VaultReply> {
+    const jwksUrl = fields.text('jwks_url');
+    const discoveryUrl = fields.text('oidc_discovery_url');
+    const pems = fields.texts('jwt_validation_pubkeys');
+    const boundIssuer = fields.text('bound_issuer');
+    const defaultRole = fields.text('default_role');
+    const mayBeUnreachable = fields.boolean('skip_jwks_validation');
+    const wrong = fields.refusal();
+    if (wrong !== null) return wrong;
+    if ([jwksUrl !== '', discoveryUrl !== '', pems.length > 0].filter(Boolean).length !== 1) {
+      return refuse(
+        400,
+        "exactly one of 'jwt_validation_pubkeys', 'jwks_url', 'jwks_pairs', 'oidc_discovery_url', or 'provider_config' must be set",
+      );
+    }
+    const what = jwksUrl === '' ? (pems.length > 0 ? 'public key' : 'oidc discovery URL') : 'jwks URL';
+    const warnings: string[] = [];
+    try {
+      const keys =
+        pems.length > 0
+          ? await createGivenKeys(pems)
+          : createFetchedKeys(jwksUrl === '' ? { discoveryUrl } : { jwksUrl });
+      await keys.check().catch((cause: unknown) => {
+        if (!mayBeUnreachable) throw cause;
+        warnings.push(`error checking ${what}`);
+      });
+      const shown = this.#shownConfig({ jwksUrl, discoveryUrl, pems, boundIssuer, defaultRole });
+      this.#config = { keys, boundIssuer, defaultRole, shown };
+    } catch {
+      return refuse(400, pems.length > 0 ? 'error parsing public key' : `error checking ${what}`);
+    }
+    return done(warnings);
+  }
+
+  #shownConfig(parts: {
+    readonly jwksUrl: string;
+    readonly discoveryUrl: string;
+    readonly pems: readonly string[];
+    readonly boundIssuer: string;
+    readonly defaultRole: string;
+  }): Record<string, unknown> {
+    return {
+      bound_issuer: parts.boundIssuer,
+      default_role: parts.defaultRole,
+      jwks_ca_pem: '',
+      jwks_url: parts.jwksUrl,
+      jwt_supported_algs: [],
+      jwt_validation_pubkeys: parts.pems,
+      namespace_in_state: true,
+      oidc_client_id: '',
+      oidc_discovery_ca_pem: '',
+      oidc_discovery_url: parts.discoveryUrl,
+      oidc_response_mode: '',
+      oidc_response_types: [],
+      provider_config: {},
+    };
+  }
+
+  #role(call: VaultCall, name: string): VaultReply {
+    const former = this.#roles.get(name) ?? null;
+    switch (call.operation) {
+      case 'read':
+        return former === null ? notFound() : answerData(describeJwtRole(former));
+      case 'delete':
+        this.#roles.delete(name);
+        return done();
+      case 'update': {
+        const role = readJwtRole(call.fields, former);
+        if ('kind' in role) return role;
+        if (former === null && this.#roles.size >= MAX_ROLES) return refuse(500, 'internal error');
+        this.#roles.set(name, role);
+        return done();
+      }
+      default:
+        return unsupportedOperation();
+    }
+  }
+
+  async #login(call: VaultCall): Promise<VaultReply> {
+    const config = this.#config;
+    if (config === null) return refuse(400, 'could not load configuration');
+    const roleName = call.fields.text('role') || config.defaultRole;
+    const jwt = call.fields.text('jwt');
+    const wrong = call.fields.refusal();
+    if (wrong !== null) return wrong;
+    if (roleName === '') return refuse(400, 'missing role');
+    const role = this.#roles.get(roleName);
+    if (role === undefined) return refuse(400, `role "${roleName}" could not be found`);
+    if (jwt === '') return refuse(400, 'missing token');
+    const claims = await config.keys.claims(jwt).catch(() => null);
+    if (claims === null) {
+      return refuse(
+        400,
+        'error validating token: error verifying token signature: no known key successfully validated the token signature',
+      );
+    }
+    const rules: ClaimRules = { ...role, boundIssuer: config.boundIssuer };
+    const fault = claimFault(claims, rules, this.#state.clock.now());
+    if (fault !== null) return refuse(400, fault);
+    const user = claimAt(claims, role.userClaim);
+    if (user === undefined) return refuse(400, `claim "${role.userClaim}" not found in token`);
+    if (typeof user !== 'string') return refuse(400, `claim "${role.userClaim}" could not be converted to string`);
+    return this.#issue(call, role, roleName, user, claims);
+  }
+
+  #issue(
+    call: VaultCall,
+    role: JwtRole,
+    roleName: string,
+    user: string,
+    claims: ReadonlyMap<string, unknown>,
+  ): VaultReply {
+    const { ttlMs, warnings } = capTtl({
+      incrementMs: role.periodMs,
+      backendMs: role.ttlMs,
+      backendMaxMs: role.periodMs > 0 ? 0 : role.maxTtlMs,
+      explicitMaxMs: role.explicitMaxTtlMs,
+      mountDefaultMs: SYSTEM_TTL_MS,
+      mountMaxMs: SYSTEM_TTL_MS,
+      ageMs: 0,
+    });
+    const meta: Record<string, string> = { role: roleName };
+    for (const [claim, name] of role.claimMappings) {
+      const value = claimAt(claims, claim);
+      if (typeof value === 'string') meta[name] = value;
+    }
+    const token = this.#state.tokens.issue({
+      type: isBatch(role) ? 'batch' : 'service',
+      policies: role.noDefaultPolicy ? [...role.policies].sort() : [...new Set(['default', ...role.policies])].sort(),
+      path: call.fullPath,
+      displayName: `${this.#mountName}-${user}`,
+      meta,
+      entityId: this.#entityOf(user),
+      parent: null,
+      role: null,
+      ttlMs,
+      maxTtlMs: role.maxTtlMs,
+      explicitMaxTtlMs: role.explicitMaxTtlMs,
+      periodMs: role.periodMs,
+      renewable: !isBatch(role),
+      numUses: role.numUses,
+    });
+    if (token === null) return refuse(500, 'internal error');
+    this.#state.counters.logins += 1;
+    return answer({ auth: this.#state.tokens.describeAuth(token, ttlMs), warnings });
+  }
+
+  #entityOf(user: string): string {
+    const known = this.#entities.get(user);
+    if (known !== undefined) return known;
+    const entityId = newEntityId();
+    if (this.#entities.size < MAX_ENTITIES) this.#entities.set(user, entityId);
+    return entityId;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Duty: the paths of sys/ that need no token and answer while sealed: health, seal-status, unseal, init, leader.
+ * In → Out: request → reply, or null where it is none of them.
+ * Source: Vault API, /sys/health (codes can be chosen by query), /sys/seal-status, /sys/unseal.
+ */
+import type { RoutedRequest } from './call.ts';
+import { toSeconds } from './durations.ts';
+import type { Fields } from './fields.ts';
+import { type JsonObject, type RawReply, refuse, type VaultReply } from './reply.ts';
+import type { VaultState } from './state.ts';
+
+export const SANDBOX_VERSION = '1.20.0';
+
+const raw = (status: number, body: JsonObject): RawReply => ({ kind: 'raw', status, body });
+
+export function answerWithoutToken(state: VaultState, request: RoutedRequest): VaultReply | null {
+  const { operation, path, fields } = request;
+  switch (path) {
+    case 'sys/health':
+      return operation === 'read' ? health(state, fields) : refuse(405);
+    case 'sys/seal-status':
+      return operation === 'read' ? raw(200, sealStatus(state)) : refuse(405);
+    case 'sys/init':
+      return operation === 'read' ? raw(200, { initialized: true }) : refuse(400, 'Vault is already initialized');
+    case 'sys/leader':
+      return operation === 'read' ? raw(200, leader()) : refuse(405);
+    case 'sys/unseal':
+      return operation === 'update' ? unseal(state, fields) : refuse(405);
+    default:
+      return null;
+  }
+}
+
+function health(state: VaultState, fields: Fields): VaultReply {
+  const sealedCode = fields.integer('sealedcode', 503);
+  const activeCode = fields.integer('activecode', 200);
+  const code = state.isSealed ? sealedCode : activeCode;
+  if (fields.refusal() !== null || code < 200 || code > 599) return refuse(400);
+  return raw(code, {
+    initialized: true,
+    sealed: state.isSealed,
+    standby: false,
+    performance_standby: false,
+    replication_performance_mode: 'disabled',
+    replication_dr_mode: 'disabled',
+    server_time_utc: toSeconds(state.clock.now()),
+    version: SANDBOX_VERSION,
+    enterprise: false,
+    ...(state.isSealed ? {} : { cluster_name: 'countersign-sandbox', cluster_id: state.clusterId }),
+  });
+}
+
+export function sealStatus(state: VaultState): JsonObject {
+  return {
+    type: 'shamir',
+    initialized: true,
+    sealed: state.isSealed,
+    t: 1,
+    n: 1,
+    progress: 0,
+    nonce: '',
+    version: SANDBOX_VERSION,
+    build_date: '2025-01-01T00:00:00Z',
+    migration: false,
+    ...(state.isSealed ? {} : { cluster_name: 'countersign-sandbox', cluster_id: state.clusterId }),
+    recovery_seal: false,
+    storage_type: 'inmem',
+  };
+}
+
+function leader(): JsonObject {
+  return {
+    ha_enabled: false,
+    is_self: false,
+    leader_address: '',
+    leader_cluster_address: '',
+    performance_standby: false,
+    performance_standby_last_remote_wal: 0,
+  };
+}
+
+function unseal(state: VaultState, fields: Fields): VaultReply {
+  const key = fields.text('key');
+  const isReset = fields.boolean('reset');
+  const wrong = fields.refusal();
+  if (wrong !== null) return wrong;
+  if (!isReset && key === '') {
+    return refuse(400, "'key' must be specified in request body as JSON, or 'reset' set to true");
+  }
+  if (!isReset && state.isSealed) {
+    if (key !== state.unsealKey) return refuse(400, 'unable to unseal: the key does not fit');
+    state.unseal();
+  }
+  return raw(200, sealStatus(state));
+}

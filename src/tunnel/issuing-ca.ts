@@ -1,0 +1,166 @@
+/**
+ * Duty: the issuing CA, and the leaf certificates that it signs.
+ * In → Out: an authority that policy allowed → a TLS context for exactly that host.
+ * Holds: CA has path length 0 and at most one year; leaves live at most 24 h, name one host, share one key that never
+ *   touches the disk; the cache is bounded and a leaf is renewed an hour before its end.
+ * Fails: `certificate_issuing_failed`, `configuration_invalid`.
+ * Source: RFC 5280; RFC 8446 §4.6.1 for tickets (off: resumption would skip the name check).
+ */
+import {
+  constants,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { Host } from '../core/authority.ts';
+import type { Clock } from '../core/clock.ts';
+import { EgressError } from '../core/errors.ts';
+import { buildCertificate, toPem } from './certificate.ts';
+
+const HOUR_MS = 3_600_000;
+const CA_LIFETIME_MS = 365 * 24 * HOUR_MS;
+const LEAF_LIFETIME_MS = 24 * HOUR_MS;
+const RENEW_BEFORE_END_MS = HOUR_MS;
+/** Clients with a slow clock must accept a fresh leaf. */
+const BACKDATE_MS = HOUR_MS / 2;
+const MAX_LEAVES = 1_000;
+
+export interface IssuingCa {
+  readonly certificatePem: string;
+  /** SHA-256 of the certificate's DER, upper-case hex with colons. */
+  readonly fingerprint: string;
+  /** Epoch `ms`. */
+  readonly notAfter: number;
+  /** @throws EgressError `certificate_issuing_failed`. */
+  leafFor(host: Host): SecureContext;
+}
+
+/** The CA's private key (PKCS #8 PEM) and certificate (PEM) as they are kept on disk. */
+export interface CaMaterial {
+  readonly keyPem: Buffer;
+  readonly certificatePem: string;
+}
+
+/** A new P-256 key as PKCS #8 PEM. */
+export function createCaKey(): Buffer {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  return Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+}
+
+/** Self-signed certificate for `keyPem`; `id` tells installations apart in trust stores. */
+export function createCaCertificate(keyPem: Buffer, id: string, now: number): string {
+  const key = createPrivateKey(keyPem);
+  const publicKey = createPublicKey(key);
+  const subject = { organization: 'Countersign', commonName: `Countersign issuing CA ${id}` };
+  return toPem(
+    buildCertificate({
+      subject,
+      issuer: subject,
+      publicKey,
+      issuerPublicKey: publicKey,
+      signingKey: key,
+      notBefore: now - BACKDATE_MS,
+      notAfter: now + CA_LIFETIME_MS,
+      kind: { ca: true },
+    }),
+  );
+}
+
+/** @throws EgressError `configuration_invalid` where key and certificate do not belong together or have ended. */
+export function createIssuingCa(material: CaMaterial, clock: Clock): IssuingCa {
+  const key = createPrivateKey(material.keyPem);
+  const certificate = new X509Certificate(material.certificatePem);
+  if (!certificate.checkPrivateKey(key))
+    throw new EgressError('configuration_invalid', { detail: 'the CA key does not belong to the CA certificate' });
+  const notAfter = Date.parse(certificate.validTo);
+  if (!(notAfter > clock.now()))
+    throw new EgressError('configuration_invalid', {
+      detail: `the CA certificate ended on ${certificate.validTo}; remove it and its key to get a new one`,
+    });
+  const issuer = issuerNames(certificate);
+  const leafKeys = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const leafKeyPem = leafKeys.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const caPublicKey = createPublicKey(key);
+  const leaves = new Map<string, { context: SecureContext; renewAt: number }>();
+
+  const issue = (host: Host): { context: SecureContext; renewAt: number } => {
+    const now = clock.now();
+    const end = Math.min(now + LEAF_LIFETIME_MS - BACKDATE_MS, notAfter);
+    const leaf = buildLeaf({ host, issuer, leafKey: leafKeys.publicKey, caPublicKey, caKey: key, now, end });
+    const context = createSecureContext({
+      key: leafKeyPem,
+      cert: toPem(leaf),
+      minVersion: 'TLSv1.2',
+      secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    });
+    return { context, renewAt: Math.max(end - RENEW_BEFORE_END_MS, now + 60_000) };
+  };
+
+  return {
+    certificatePem: material.certificatePem,
+    fingerprint: certificate.fingerprint256,
+    notAfter,
+    // Issuing is synchronous, so two tunnels can never issue for one host at the same time.
+    leafFor: (host) => {
+      const cached = leaves.get(host.text);
+      leaves.delete(host.text);
+      try {
+        const leaf = cached !== undefined && cached.renewAt > clock.now() ? cached : issue(host);
+        leaves.set(host.text, leaf);
+        evictOldest(leaves);
+        return leaf.context;
+      } catch (error) {
+        throw new EgressError('certificate_issuing_failed', { cause: error });
+      }
+    },
+  };
+}
+
+function buildLeaf(parts: {
+  host: Host;
+  issuer: { commonName: string; organization?: string };
+  leafKey: KeyObject;
+  caPublicKey: KeyObject;
+  caKey: KeyObject;
+  now: number;
+  end: number;
+}): Buffer {
+  return buildCertificate({
+    // Common names end at 64 characters (RFC 5280 appendix A); the name that counts is in the SAN.
+    subject: { commonName: parts.host.text.slice(0, 64) },
+    issuer: parts.issuer,
+    publicKey: parts.leafKey,
+    issuerPublicKey: parts.caPublicKey,
+    signingKey: parts.caKey,
+    notBefore: parts.now - BACKDATE_MS,
+    notAfter: parts.end,
+    kind: { ca: false, host: parts.host },
+  });
+}
+
+/** The issuer field must repeat the CA's subject: OpenSSL's own text of it is taken apart, nothing is parsed from DER. */
+function issuerNames(certificate: X509Certificate): { commonName: string; organization?: string } {
+  const lines = new Map(certificate.subject.split('\n').map((line) => line.split('=', 2) as [string, string]));
+  const commonName = lines.get('CN');
+  const organization = lines.get('O');
+  if (commonName === undefined || lines.size > 2)
+    throw new EgressError('configuration_invalid', { detail: 'the CA certificate was not made by countersign' });
+  return organization === undefined ? { commonName } : { commonName, organization };
+}
+
+function evictOldest(leaves: Map<string, unknown>): void {
+  for (const host of leaves.keys()) {
+    if (leaves.size <= MAX_LEAVES) return;
+    leaves.delete(host);
+  }
+}
+
+/** Short name of an installation: first 8 hex digits of the key's hash. */
+export function caId(keyPem: Buffer): string {
+  const spki = createPublicKey(createPrivateKey(keyPem)).export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(spki).digest('hex').slice(0, 8);
+}

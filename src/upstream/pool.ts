@@ -1,0 +1,259 @@
+/**
+ * Duty: which connections are open, which of them another exchange may use, and how many a workload may have.
+ * In → Out: PoolKey → UpstreamConnection for one exchange, given back or dropped.
+ * Holds: a connection serves one workload instance, one credential lease and one destination, all its life; the one used
+ *   last is used first; what is idle keeps no process alive and goes when it gets old.
+ * Fails: `connection_limit_reached` after a second in the queue, `draining`, what dialling says.
+ * Source: RFC 9112 §9.3.1 (a close can cross a request), §9.5.
+ * Not here: retries (`send.ts`).
+ */
+import type { Clock, ScheduledTask } from '../core/clock.ts';
+import { EgressError, toEgressError } from '../core/errors.ts';
+import type { Dialled } from './dial.ts';
+import type { UpstreamOptions } from './options.ts';
+import { type PoolKey, UpstreamConnection } from './upstream-connection.ts';
+
+export type { PoolKey };
+
+export interface Claim {
+  readonly key: PoolKey;
+  /** A repetition does no harm, so a connection may be used that has been idle for longer. */
+  readonly isIdempotent: boolean;
+  /** One that was used before has just failed. */
+  readonly mustBeNew: boolean;
+  readonly signal: AbortSignal;
+}
+
+type PoolOptions = Pick<
+  UpstreamOptions,
+  'maxConnectionsPerWorkload' | 'maxRequestsPerConnection' | 'maxResponseHeadBytes'
+>;
+
+const MAX_IDLE_MS = 30_000;
+/** The peer may be closing just now, and such a request cannot be sent twice. */
+const MAX_IDLE_NON_IDEMPOTENT_MS = 4_000;
+const HINT_MARGIN_MS = 1_000;
+const QUEUE_MS = 1_000;
+const SWEEP_MS = 1_000;
+
+interface Share {
+  open: number;
+  readonly waiting: Set<() => void>;
+}
+
+export class Pool {
+  readonly #options: PoolOptions;
+  readonly #clock: Clock;
+  readonly #live = new Set<UpstreamConnection>();
+  /** Last used at the end. */
+  readonly #idle = new Map<string, UpstreamConnection[]>();
+  /** Until when the upstream said it would keep an idle connection; monotonic `ms`. */
+  readonly #idleUntil = new WeakMap<UpstreamConnection, number>();
+  readonly #shares = new Map<string, Share>();
+  #sweep: ScheduledTask | null = null;
+  #isClosed = false;
+
+  constructor(options: PoolOptions, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  /** Open connections, idle ones included. */
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** An idle connection that is still good; null where there is none. The caller owns it until `release` or `drop`. */
+  async take(claim: Claim): Promise<UpstreamConnection | null> {
+    for (let top = this.#pop(claim); top !== null; top = this.#pop(claim)) {
+      await nextPoll();
+      if (top.isReady) return top;
+      this.drop(top);
+    }
+    return null;
+  }
+
+  #pop({ key, isIdempotent }: Claim): UpstreamConnection | null {
+    const stack = this.#idle.get(key.text);
+    const limitMs = isIdempotent ? MAX_IDLE_MS : MAX_IDLE_NON_IDEMPOTENT_MS;
+    const now = this.#clock.monotonicMs();
+    for (let top = stack?.at(-1); stack !== undefined && top !== undefined; top = stack.at(-1)) {
+      const isGood = top.isSound && now < (this.#idleUntil.get(top) ?? 0);
+      // All below are older still, but good for a request that may be repeated.
+      if (isGood && now - top.idleSince >= limitMs) return null;
+      stack.pop();
+      if (stack.length === 0) this.#idle.delete(key.text);
+      if (isGood) {
+        top.socket.ref();
+        return top;
+      }
+      this.drop(top);
+    }
+    return null;
+  }
+
+  /**
+   * Any connection for this claim, at best a new one, within the workload's share. To be asked after `take` had none.
+   * @throws EgressError
+   */
+  async acquire(claim: Claim, dial: () => Promise<Dialled>): Promise<UpstreamConnection> {
+    const { workload } = claim.key;
+    const until = this.#clock.monotonicMs() + QUEUE_MS;
+    while (!this.#hasRoom(workload) && !this.#evict(workload)) {
+      const leftMs = until - this.#clock.monotonicMs();
+      if (leftMs <= 0) throw new EgressError('connection_limit_reached', { retryAfterMs: QUEUE_MS });
+      await this.#turn(workload, leftMs, claim.signal);
+      if (claim.signal.aborted) {
+        // The turn was meant for somebody.
+        this.#wake(workload);
+        throw toEgressError(claim.signal.reason);
+      }
+      const idle = claim.mustBeNew ? null : await this.take(claim);
+      if (idle !== null) return idle;
+    }
+    return this.#open(claim, dial);
+  }
+
+  /** The exchange is over and both messages were whole. `hintMs`: how long the upstream said it would wait; null: nothing. */
+  release(connection: UpstreamConnection, hintMs: number | null): void {
+    const isWorn = connection.served >= this.#options.maxRequestsPerConnection;
+    if (this.#isClosed || isWorn || connection.isForgotten || !connection.isSound || !this.#live.has(connection)) {
+      this.drop(connection);
+      return;
+    }
+    connection.idleSince = this.#clock.monotonicMs();
+    const keptMs = Math.min(MAX_IDLE_MS, hintMs === null ? MAX_IDLE_MS : hintMs - HINT_MARGIN_MS);
+    this.#idleUntil.set(connection, connection.idleSince + keptMs);
+    const { text, workload } = connection.key;
+    const stack = this.#idle.get(text);
+    if (stack === undefined) this.#idle.set(text, [connection]);
+    else stack.push(connection);
+    connection.rest(this.drop);
+    this.#sweep ??= this.#clock.schedule(SWEEP_MS, () => this.#sweepIdle());
+    this.#wake(workload);
+  }
+
+  /** Ends a connection; idempotent. */
+  readonly drop = (connection: UpstreamConnection): void => {
+    connection.destroy();
+    if (!this.#live.delete(connection)) return;
+    const { text, workload } = connection.key;
+    const stack = this.#idle.get(text);
+    const at = stack?.indexOf(connection) ?? -1;
+    if (at !== -1) stack?.splice(at, 1);
+    if (stack?.length === 0) this.#idle.delete(text);
+    this.#giveBack(workload);
+  };
+
+  /** Closes what is idle for this credential; what is in use goes when its exchange is over. */
+  forget(credentialKey: string): void {
+    for (const connection of this.#live) {
+      if (connection.key.credentialKey !== credentialKey) continue;
+      connection.isForgotten = true;
+      if (this.#isIdle(connection)) this.drop(connection);
+    }
+  }
+
+  /** Closes everything, exchanges under way too. */
+  close(): void {
+    this.#isClosed = true;
+    this.#sweep?.cancel();
+    this.#sweep = null;
+    for (const connection of this.#live) this.drop(connection);
+    for (const { waiting } of this.#shares.values()) for (const wake of waiting) wake();
+  }
+
+  #isIdle(connection: UpstreamConnection): boolean {
+    return this.#idle.get(connection.key.text)?.includes(connection) === true;
+  }
+
+  async #open({ key }: Claim, dial: () => Promise<Dialled>): Promise<UpstreamConnection> {
+    if (this.#isClosed) throw new EgressError('draining');
+    this.#shareOf(key.workload).open += 1;
+    try {
+      const connection = new UpstreamConnection(key, await dial(), this.#options.maxResponseHeadBytes, this.drop);
+      if (this.#isClosed) {
+        connection.destroy();
+        throw new EgressError('draining');
+      }
+      this.#live.add(connection);
+      return connection;
+    } catch (thrown) {
+      this.#giveBack(key.workload);
+      throw toEgressError(thrown);
+    }
+  }
+
+  #hasRoom(workload: string): boolean {
+    return (this.#shares.get(workload)?.open ?? 0) < this.#options.maxConnectionsPerWorkload;
+  }
+
+  /** Makes room at the cost of the workload's own idle connection; false where it has none. */
+  #evict(workload: string): boolean {
+    for (const stack of this.#idle.values()) {
+      const [oldest] = stack;
+      if (oldest === undefined || oldest.key.workload !== workload) continue;
+      this.drop(oldest);
+      return true;
+    }
+    return false;
+  }
+
+  /** Resolves when something changed for this workload, the time is over, or the exchange was given up. */
+  #turn(workload: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const { waiting } = this.#shareOf(workload);
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        waiting.delete(wake);
+        timer.cancel();
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = this.#clock.schedule(timeoutMs, wake);
+      signal.addEventListener('abort', wake, { once: true });
+      waiting.add(wake);
+    });
+  }
+
+  #shareOf(workload: string): Share {
+    let share = this.#shares.get(workload);
+    if (share === undefined) {
+      share = { open: 0, waiting: new Set() };
+      this.#shares.set(workload, share);
+    }
+    return share;
+  }
+
+  #giveBack(workload: string): void {
+    const share = this.#shareOf(workload);
+    share.open -= 1;
+    this.#wake(workload);
+    if (share.open === 0 && share.waiting.size === 0) this.#shares.delete(workload);
+  }
+
+  #wake(workload: string): void {
+    const [first] = this.#shares.get(workload)?.waiting ?? [];
+    first?.();
+  }
+
+  #sweepIdle(): void {
+    this.#sweep = null;
+    const now = this.#clock.monotonicMs();
+    for (const stack of [...this.#idle.values()]) {
+      for (const connection of [...stack]) {
+        if (!connection.isReady || now >= (this.#idleUntil.get(connection) ?? 0)) this.drop(connection);
+      }
+    }
+    if (this.#idle.size > 0) this.#sweep = this.#clock.schedule(SWEEP_MS, () => this.#sweepIdle());
+  }
+}
+
+/**
+ * A byte or a FIN that came before now may still be in the kernel. The first turn ends what this round of polling found, the
+ * second follows a new one, so it is seen before the request goes out, and not taken for its answer.
+ */
+function nextPoll(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(() => setImmediate(resolve));
+  });
+}

@@ -1,0 +1,44 @@
+/**
+ * Duty: names of local users and groups.
+ * In → Out: uid or gid → name, from /etc/passwd and /etc/group as they are now.
+ * Source: passwd(5), group(5). Directory services (NSS) are not asked: that would put a network call on the way.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import type { AccountNames } from './identify.ts';
+
+export function createAccountNames(passwd = '/etc/passwd', group = '/etc/group'): AccountNames {
+  const users = new AccountTable(passwd);
+  const groups = new AccountTable(group);
+  return { userName: (uid) => users.nameOf(uid), groupName: (gid) => groups.nameOf(gid) };
+}
+
+class AccountTable {
+  readonly #path: string;
+  #readAtMs = -1;
+  #names = new Map<number, string>();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  nameOf(id: number): string | null {
+    try {
+      const changed = statSync(this.#path).mtimeMs;
+      if (changed !== this.#readAtMs) this.#names = namesIn(readFileSync(this.#path, 'utf8'));
+      this.#readAtMs = changed;
+    } catch {
+      return null;
+    }
+    return this.#names.get(id) ?? null;
+  }
+}
+
+/** `name:x:1001:…` */
+function namesIn(text: string): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const line of text.split('\n')) {
+    const [name, , id] = line.split(':');
+    if (name && id !== undefined && /^[0-9]+$/.test(id) && !names.has(Number(id))) names.set(Number(id), name);
+  }
+  return names;
+}

@@ -1,0 +1,21 @@
+import type { SpiffeId } from '../core/spiffe-id.ts';
+
+/** Hop 3: who is calling. Made only by an attestor; never guessed. */
+export interface Workload {
+  /** `workloadID` of its WorkloadIdentity, qualified `namespace/name` where it has a namespace. */
+  readonly name: string;
+  readonly spiffeId: SpiffeId;
+  /** Instance that `run` or the admin API created; null where the kernel's evidence alone identified it. */
+  readonly instance: string | null;
+  readonly placeholders: Placeholders;
+  /** What was believed, for audit: `token`, `unix:uid=1001`, `process:name=python3`. */
+  readonly evidence: readonly string[];
+}
+
+/** What the workload holds in place of credentials. Worthless anywhere but at this proxy. */
+export interface Placeholders {
+  /** `sk-placeholder-…` */
+  readonly apiKey: string;
+  readonly awsAccessKeyId: string;
+  readonly awsSecretAccessKey: string;
+}

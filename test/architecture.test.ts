@@ -1,0 +1,253 @@
+/** Duty: holds the house to its import law, its sizes and its bans. A new room is added to ROOMS, with its reason in README. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const SRC = fileURLToPath(new URL('../src', import.meta.url));
+
+/** Room → rooms it may import values from; `*` is anything. Types may come from anywhere upstream of it. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  'launch.js': ['main.ts'],
+  'main.ts': ['cli'],
+  cli: ['app.ts', 'config', 'core'],
+  'app.ts': ['*'],
+  'assembly.ts': ['*'],
+  'connection.ts': ['core', 'rescue.ts'],
+  'exchange.ts': ['core', 'rescue.ts'],
+  'rescue.ts': ['core'],
+  core: [],
+  config: ['core'],
+  http1: ['core'],
+  listener: ['core'],
+  tunnel: ['core', 'http1'],
+  workload: ['core'],
+  policy: ['core'],
+  credential: ['core', 'vault'],
+  vault: ['core'],
+  injection: ['core'],
+  upstream: ['core', 'http1'],
+  response: ['core'],
+  audit: ['core'],
+  store: ['core'],
+  admin: ['core'],
+  sandbox: ['core', 'http1'],
+};
+
+/** Hops in the order of the way; a type flows from an earlier one to a later one. options.ts files are words for all. */
+const ORDER = [
+  'core',
+  'http1',
+  'listener',
+  'tunnel',
+  'workload',
+  'policy',
+  'vault',
+  'credential',
+  'injection',
+  'upstream',
+  'response',
+  'audit',
+];
+
+const SOCKET_ROOMS = [
+  'listener',
+  'tunnel',
+  'upstream',
+  'vault',
+  'credential/sources',
+  'workload',
+  'audit/sinks',
+  'store',
+  'admin',
+  'sandbox',
+];
+const PURE_ROOMS = ['core', 'http1', 'policy'];
+const REVEAL_ROOMS = ['core/secret.ts', 'injection', 'vault', 'credential/sources'];
+const MAX_LINES = 400;
+
+interface Import {
+  readonly from: string;
+  readonly specifier: string;
+  readonly isType: boolean;
+}
+
+const files = listFiles(SRC).map((path) => relative(SRC, path));
+const texts = new Map(files.map((file) => [file, readFileSync(join(SRC, file), 'utf8')]));
+const imports = files.flatMap((file) => importsOf(file, texts.get(file) ?? ''));
+
+function listFiles(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) return listFiles(path);
+    return /\.(?:ts|js)$/.test(entry.name) ? [path] : [];
+  });
+}
+
+function importsOf(file: string, text: string): Import[] {
+  const found: Import[] = [];
+  for (const match of text.matchAll(/^(?:import|export)\s+(type\s+)?([^'";]*?)\s*from\s+'([^']+)'/gms)) {
+    const names = match[2] ?? '';
+    const onlyTypes =
+      match[1] !== undefined ||
+      (/^\{/.test(names) &&
+        names
+          .replace(/[{}\s]/g, '')
+          .split(',')
+          .filter(Boolean)
+          .every((name) => name.startsWith('type')));
+    found.push({ from: file, specifier: match[3] ?? '', isType: onlyTypes });
+  }
+  for (const match of text.matchAll(/(?:^|[^.\w])import\(\s*'([^']+)'/g))
+    found.push({ from: file, specifier: match[1] ?? '', isType: false });
+  for (const match of text.matchAll(/^import\s+'([^']+)'/gm))
+    found.push({ from: file, specifier: match[1] ?? '', isType: false });
+  return found;
+}
+
+const roomOf = (file: string): string => file.split('/')[0] ?? '';
+const targetOf = ({ from, specifier }: Import): string => relative(SRC, resolve(SRC, dirname(from), specifier));
+const isIn = (file: string, rooms: readonly string[]): boolean =>
+  rooms.some((room) => file === room || file.startsWith(`${room}/`));
+/** Code without comments and string contents: what is banned is the use, not the word. */
+const codeOf = (file: string): string =>
+  (texts.get(file) ?? '').replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/[^\n]*/g, '');
+
+describe('the import law', () => {
+  it('knows every room', () => {
+    expect(files.map(roomOf).filter((room) => !(room in ROOMS))).toEqual([]);
+  });
+
+  it('lets values pass only where the table allows', () => {
+    const broken = imports
+      .filter((each) => each.specifier.startsWith('.') && !each.isType && !each.specifier.endsWith('.json'))
+      .filter((each) => {
+        const target = targetOf(each);
+        const from = roomOf(each.from);
+        const to = roomOf(target);
+        const allowed = ROOMS[from] ?? [];
+        const isOptionsForConfig = from === 'config' && target.endsWith('/options.ts');
+        return from !== to && !allowed.includes('*') && !allowed.includes(to) && !isOptionsForConfig;
+      })
+      .map((each) => `${each.from} imports ${each.specifier}`);
+    expect(broken).toEqual([]);
+  });
+
+  it('lets types flow downstream only', () => {
+    const broken = imports
+      .filter((each) => each.specifier.startsWith('.') && each.isType)
+      .filter((each) => {
+        const target = targetOf(each);
+        const from = ORDER.indexOf(roomOf(each.from));
+        const to = ORDER.indexOf(roomOf(target));
+        return from !== -1 && to > from && !target.endsWith('/options.ts');
+      })
+      .map((each) => `${each.from} imports ${each.specifier}`);
+    expect(broken).toEqual([]);
+  });
+
+  it('keeps I/O out of core, http1 and policy', () => {
+    const broken = imports
+      .filter(
+        (each) =>
+          isIn(each.from, PURE_ROOMS) &&
+          !each.isType &&
+          /^node:(?:fs|net|tls|http|https|dns|child_process|crypto)/.test(each.specifier),
+      )
+      .map((each) => `${each.from} imports ${each.specifier}`);
+    expect(broken).toEqual([]);
+  });
+
+  it('keeps sockets in the rooms that own them', () => {
+    const broken = imports
+      .filter(
+        (each) =>
+          !each.isType &&
+          /^(?:node:(?:net|tls|http|https|dns)|undici)/.test(each.specifier) &&
+          !isIn(each.from, SOCKET_ROOMS),
+      )
+      .filter((each) => each.from !== 'assembly.ts') // getCACertificates, no socket
+      .map((each) => `${each.from} imports ${each.specifier}`);
+    expect(broken).toEqual([]);
+  });
+
+  it('has no import cycles among values', () => {
+    const edges = new Map<string, string[]>();
+    for (const each of imports) {
+      if (each.isType || !each.specifier.startsWith('.')) continue;
+      edges.set(each.from, [...(edges.get(each.from) ?? []), targetOf(each)]);
+    }
+    const done = new Set<string>();
+    const path: string[] = [];
+    const cycles: string[] = [];
+    const visit = (file: string): void => {
+      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
+      if (done.has(file) || path.includes(file)) return;
+      path.push(file);
+      for (const next of edges.get(file) ?? []) visit(next);
+      path.pop();
+      done.add(file);
+    };
+    for (const file of files) visit(file);
+    expect(cycles).toEqual([]);
+  });
+});
+
+describe('the bans', () => {
+  const offenders = (pattern: RegExp, allowed: readonly string[]): string[] =>
+    files.filter((file) => !isIn(file, allowed) && pattern.test(codeOf(file)));
+
+  it('has the system clock in app.ts alone', () => {
+    expect(
+      offenders(/\bDate\.now\(|\bperformance\.now\(|\bnew Date\(\)/, ['app.ts', 'sandbox/story-agent.ts']),
+    ).toEqual([]);
+  });
+
+  it('has `process` in main.ts alone', () => {
+    // `process` as a name of a local (facts about a process) is fine; its members are not.
+    expect(
+      offenders(
+        /\bprocess\.(?:env|argv|exit|exitCode|on|off|once|stdout|stderr|stdin|cwd|pid|kill|umask|versions|getuid|hrtime|memoryUsage|nextTick|platform)\b/,
+        ['main.ts', 'launch.js', 'sandbox/story-agent.ts'],
+      ),
+    ).toEqual([]);
+  });
+
+  it('has no console, no Math.random and no default exports', () => {
+    expect(offenders(/\bconsole\./, [])).toEqual([]);
+    expect(offenders(/\bMath\.random\b/, [])).toEqual([]);
+    expect(offenders(/^export default\b/m, [])).toEqual([]);
+  });
+
+  it('reveals secrets only where they are obtained or injected', () => {
+    expect(offenders(/\.reveal\(/, REVEAL_ROOMS)).toEqual([]);
+  });
+
+  it('makes permits in policy/ alone', () => {
+    expect(offenders(/\bPERMIT_KEY\b/, ['policy'])).toEqual([]);
+  });
+
+  it('has no barrels and no rooms of leftovers', () => {
+    expect(
+      files.filter((file) => /(?:^|\/)index\.ts$|(?:^|\/)(?:utils?|helpers?|common|misc)(?:\/|\.ts$)/.test(file)),
+    ).toEqual([]);
+  });
+});
+
+describe('the sizes', () => {
+  it(`has no file over ${MAX_LINES} lines`, () => {
+    const long = files
+      .map((file) => ({ file, lines: (texts.get(file) ?? '').split('\n').length - 1 }))
+      .filter(({ lines }) => lines > MAX_LINES);
+    expect(long).toEqual([]);
+  });
+
+  it('opens every file of a room with its card', () => {
+    const bare = files.filter(
+      (file) =>
+        !/^(?:#![^\n]*\n)?(?:import [^;]*;\n)*\s*(?:\/\*\*)/.test((texts.get(file) ?? '').slice(0, 2_000)) &&
+        (texts.get(file) ?? '').split('\n').length > 40,
+    );
+    expect(bare).toEqual([]);
+  });
+});

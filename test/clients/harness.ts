@@ -1,0 +1,154 @@
+/**
+ * Duty: a proxy on the sandbox for a test file, and programs that use it as `countersign run` starts them.
+ * Holds: everything in a folder of its own, on ports that are free; nothing is left behind.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type RunningProxy, startProxy } from '../../src/app.ts';
+import { secretsInMemory } from './memory-scan.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const LAUNCHER = join(ROOT, 'src', 'launch.js');
+const PROGRAM_DEADLINE_MS = 60_000;
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface SandboxedProxy {
+  readonly proxy: RunningProxy;
+  readonly folder: string;
+  readonly policyFile: string;
+  /** Runs a program as the workload `ai-agent`, by the real command line. */
+  run(
+    command: readonly string[],
+    options?: { readonly env?: Record<string, string>; readonly input?: string },
+  ): Promise<Outcome>;
+  /**
+   * Runs a Node program of test/clients/agents. When it prints `DONE` its memory is searched for every secret that the sandbox
+   * ever issued, then it may end.
+   */
+  runAgent(
+    file: string,
+  ): Promise<
+    Outcome & { readonly secretsFound: string[]; readonly placeholdersFound: number; readonly secretsKnown: number }
+  >;
+  auditLines(): Record<string, unknown>[];
+  close(): Promise<void>;
+}
+
+/** The quickstart policy with free ports and folders of the test's own; `edit` may change its text. */
+export async function openSandboxedProxy(
+  edit: (policy: string) => string = (policy) => policy,
+): Promise<SandboxedProxy> {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-test-'));
+  const policyFile = join(folder, 'policy', 'quickstart.yaml');
+  mkdirSync(join(folder, 'policy'));
+  const quickstart = readFileSync(join(ROOT, 'config', 'quickstart.yaml'), 'utf8').replace(/port: 10080/, 'port: 0');
+  writeFileSync(policyFile, edit(quickstart));
+  const logLines: string[] = [];
+  const proxy = await startProxy({
+    configPaths: [policyFile],
+    stateDirectory: join(folder, 'state'),
+    ownUid: process.getuid?.() ?? 0,
+    userRootFiles: [],
+    log: (line) => logLines.push(line),
+  });
+  const command = (words: readonly string[]): string[] => [
+    LAUNCHER,
+    'run',
+    '--quiet',
+    '--socket',
+    proxy.adminSocket,
+    '--workload',
+    'ai-agent',
+    '--',
+    ...words,
+  ];
+  return {
+    proxy,
+    folder,
+    policyFile,
+    run: (words, { env = {}, input } = {}) => {
+      const child = spawn(process.execPath, command(words), {
+        env: { ...cleanEnvironment(folder), ...env },
+        cwd: folder,
+      });
+      child.stdin?.end(input ?? '');
+      return outcomeOf(child);
+    },
+    runAgent: async (file) => {
+      const child = spawn(
+        process.execPath,
+        command([process.execPath, join(ROOT, 'test', 'clients', 'agents', file)]),
+        { env: cleanEnvironment(folder), cwd: folder },
+      );
+      const secrets = () => proxy.sandbox?.registry.issuedSecrets() ?? [];
+      const scan = new Promise<{ secrets: string[]; placeholders: string[] }>((resolve) => {
+        let text = '';
+        child.stdout?.on('data', (chunk: Buffer) => {
+          text += chunk;
+          const pid = /^DONE ([0-9]+)$/m.exec(text)?.[1];
+          if (pid === undefined || child.stdin?.writableEnded) return;
+          // The placeholder must be found, or the search itself is blind.
+          resolve({
+            secrets: secretsInMemory(Number(pid), secrets()),
+            placeholders: secretsInMemory(Number(pid), ['sk-placeholder-']),
+          });
+          child.stdin?.end();
+        });
+        child.once('close', () => resolve({ secrets: [], placeholders: [] }));
+      });
+      const [outcome, found] = await Promise.all([outcomeOf(child), scan]);
+      return {
+        ...outcome,
+        secretsFound: found.secrets,
+        placeholdersFound: found.placeholders.length,
+        secretsKnown: secrets().length,
+      };
+    },
+    auditLines: () =>
+      readFileSync(proxy.auditFile, 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    close: async () => {
+      await proxy.close();
+      const leaks = [...logLines, readFileSync(proxy.auditFile, 'utf8')].join('\n');
+      const leaked = (proxy.sandbox?.registry.issuedSecrets() ?? []).filter((secret) => leaks.includes(secret));
+      rmSync(folder, { recursive: true });
+      if (leaked.length > 0) throw new Error(`${leaked.length} secrets stand in the log or the audit record`);
+    },
+  };
+}
+
+/** What a shell on a fresh machine has. */
+function cleanEnvironment(folder: string): Record<string, string> {
+  return {
+    PATH: process.env['PATH'] ?? '',
+    HOME: folder,
+    LANG: 'C.UTF-8',
+    OPENAI_API_KEY: 'sk-real-key-that-run-must-withhold',
+    AWS_REGION: 'us-east-1',
+  };
+}
+
+function outcomeOf(child: ChildProcess): Promise<Outcome> {
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+  const timer = setTimeout(() => child.kill('SIGKILL'), PROGRAM_DEADLINE_MS);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout: Buffer.concat(out).toString('utf8'), stderr: Buffer.concat(err).toString('utf8') });
+    });
+  });
+}

@@ -1,0 +1,465 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError } from '../../../src/config/configuration-error.ts';
+import { parseConfiguration } from '../../../src/config/parse.ts';
+import { PRESETS } from '../../../src/injection/presets/all.ts';
+import { AWS, binding, identity, load, PLAIN, policy, proxy, service, source, warnings, world } from './policy-text.ts';
+
+const WALK_THROUGH = `apiVersion: countersign.dev/v1alpha1
+kind: Service                       # where a workload may go
+metadata: { name: openai-api, labels: { app: openai-api } }
+spec:
+  addresses: [{ address: api.openai.com, port: 443 }]
+  external: true
+  provider: openai
+---
+apiVersion: countersign.dev/v1alpha1
+kind: WorkloadIdentity
+metadata: { name: ai-agent }
+spec:
+  scope: { agent: { id: node-1 } }
+  workloadID: ai-agent
+  selectors:
+    - process:name: [python3]
+    - unix:uid: [1001]
+---
+apiVersion: countersign.dev/v1alpha1
+kind: CredentialSource
+metadata: { name: vault-openai-apikeys }
+spec:
+  vault:
+    address: http://localhost:8200
+    namespace: team-a
+    jwtAuthMethodPath: jwt
+    role: openai-apikeys
+    path: openai/creds/my-role
+    audience: [vault]
+    fields: { key: api_key }
+---
+apiVersion: countersign.dev/v1alpha1
+kind: CredentialBinding
+metadata: { name: vault-openai-apikeys-binding }
+spec:
+  workloadID: ai-agent
+  credentialSource: vault-openai-apikeys
+  services: [openai-api]
+  propagation:
+    injection: {}
+`;
+
+describe('the four documents of the walk-through', () => {
+  it('load as they are', () => {
+    const { identities, sources, policy: revision, deliveries } = load(WALK_THROUGH);
+    expect(identities).toEqual([
+      {
+        name: 'ai-agent',
+        workload: 'ai-agent',
+        selectors: [
+          { key: 'process:name', values: ['python3'] },
+          { key: 'unix:uid', values: ['1001'] },
+        ],
+      },
+    ]);
+    expect(sources).toEqual([
+      {
+        kind: 'vault',
+        name: 'vault-openai-apikeys',
+        address: 'http://localhost:8200',
+        namespace: 'team-a',
+        caFile: null,
+        auth: { kind: 'jwt', mount: 'jwt', role: 'openai-apikeys', audience: ['vault'] },
+        path: 'openai/creds/my-role',
+        method: 'GET',
+        parameters: {},
+        fields: { key: 'api_key' },
+      },
+    ]);
+    expect(revision.services).toEqual([
+      {
+        name: 'openai-api',
+        addresses: [{ kind: 'host', host: 'api.openai.com', port: 443 }],
+        preset: PRESETS.get('openai'),
+      },
+    ]);
+    expect(revision.bindings).toEqual([
+      {
+        name: 'vault-openai-apikeys-binding',
+        workload: 'ai-agent',
+        source: 'vault-openai-apikeys',
+        services: ['openai-api'],
+        injection: null,
+        match: null,
+      },
+    ]);
+    expect(deliveries).toEqual([]);
+  });
+
+  it('say that an unnamed proxy does not check the scope', () => {
+    expect(warnings(WALK_THROUGH)).toEqual([
+      '13:25 spec.scope.agent.id: this proxy has no name, so the scope node-1 is not checked; give it one by a Proxy document with metadata.name',
+    ]);
+    expect(warnings(`${WALK_THROUGH}${proxy('{}')}`)).toEqual([]);
+  });
+
+  it('leave the identity out where the proxy is another one', () => {
+    const text = `${WALK_THROUGH}${proxy('{}', 'node-2')}`;
+    expect(load(text).identities).toEqual([]);
+    expect(warnings(text)).toEqual([
+      '13:25 spec.scope.agent.id: this proxy is node-2, so it does not grant ai-agent, which is for node-1 alone',
+    ]);
+  });
+
+  it('load with sysfs, which means file, and without services then', () => {
+    const text =
+      WALK_THROUGH.replace('injection: {}', 'sysfs: {}').replace('  services: [openai-api]\n', '') + proxy('{}');
+    const { policy: revision, deliveries } = load(text);
+    expect(revision.bindings).toEqual([]);
+    expect(deliveries).toEqual([
+      {
+        binding: 'vault-openai-apikeys-binding',
+        workload: 'ai-agent',
+        source: 'vault-openai-apikeys',
+        services: [],
+        way: 'file',
+        path: null,
+        format: 'raw',
+      },
+    ]);
+    expect(warnings(text)).toEqual([
+      '3:19 metadata.name: no binding and no rule uses the Service openai-api',
+      '39:5 spec.propagation.sysfs: sysfs, which means a file here, is not delivered yet: the workload is given nothing; use injection: {} to have the proxy send it',
+    ]);
+  });
+});
+
+describe('what a policy becomes', () => {
+  it('has rules, limits and masks', () => {
+    const text =
+      world() +
+      policy(
+        '{ services: [s], methods: [POST], paths: [/v1/responses, "/v1/*/x", /v1/files/**, /, /**], action: allow }, { action: requireApproval }',
+        ', limits: { requests: 600/min, concurrent: 32 }, responses: { mask: [{ jsonFields: [token] }] }',
+      );
+    const [compiled] = load(text).policy.policies;
+    expect(compiled?.limits).toEqual({ requests: { count: 600, perMs: 60_000 }, concurrent: 32 });
+    expect(compiled?.mask).toEqual([{ jsonFields: ['token'] }]);
+    expect(compiled?.rules[0]).toEqual({
+      id: 'p/0',
+      services: ['s'],
+      methods: ['POST'],
+      paths: [
+        { text: '/v1/responses', segments: ['v1', 'responses'], rest: false },
+        { text: '/v1/*/x', segments: ['v1', '*', 'x'], rest: false },
+        { text: '/v1/files/**', segments: ['v1', 'files'], rest: true },
+        { text: '/', segments: [], rest: false },
+        { text: '/**', segments: [], rest: true },
+      ],
+      calls: null,
+      action: 'allow',
+      mintsCredentials: false,
+    });
+    expect(compiled?.rules[1]).toMatchObject({
+      id: 'p/1',
+      services: null,
+      methods: null,
+      paths: null,
+      action: 'requireApproval',
+    });
+  });
+
+  it('lists the rules that mint', () => {
+    const minting = '{ services: [s], calls: ["sts:AssumeRole"], action: allow, mintsCredentials: true }';
+    expect(load(world(AWS) + policy(`{ action: deny, methods: [PUT] }, ${minting}`)).mintingRules).toEqual(['p/1']);
+  });
+
+  it('has every kind of address', () => {
+    const text = service(
+      '{ addresses: [{ address: "*.a.test", port: 8443 }, { address: 10.1.0.0/16 }, { address: "2001:db8::1" }] }',
+    );
+    expect(load(text).policy.services[0]?.addresses).toEqual([
+      { kind: 'wildcard', suffix: '.a.test', port: 8443 },
+      { kind: 'cidr', network: Uint8Array.of(10, 1, 0, 0), prefix: 16, port: 443 },
+      { kind: 'host', host: '2001:db8::1', port: 443 },
+    ]);
+  });
+
+  it.each([
+    ['{ bearer: {} }', { kind: 'bearer' }],
+    ['{ header: { name: X-Key } }', { kind: 'header', name: 'X-Key', format: '{}' }],
+    [
+      '{ header: { name: Authorization, format: "Token {}" } }',
+      { kind: 'header', name: 'Authorization', format: 'Token {}' },
+    ],
+    ['{ basic: {} }', { kind: 'basic', username: null }],
+    ['{ basic: { username: api } }', { kind: 'basic', username: 'api' }],
+  ])('injects by %s', (written, expected) => {
+    const [compiled] = load(world(PLAIN) + binding(`services: [s], propagation: { injection: ${written} }`)).policy
+      .bindings;
+    expect(compiled?.injection).toEqual(expected);
+  });
+
+  it('signs for the services and regions of the binding', () => {
+    const text =
+      world(AWS) +
+      binding(
+        'services: [s], propagation: { injection: { sigv4: { services: [s3, sts], regions: [us-east-1, us-gov-west-1] } } }',
+      );
+    expect(load(text).policy.bindings[0]?.injection).toEqual({
+      kind: 'sigv4',
+      services: ['s3', 'sts'],
+      regions: ['us-east-1', 'us-gov-west-1'],
+    });
+  });
+
+  it('takes a wildcard with a credential where the zone is owned', () => {
+    const owned =
+      '{ addresses: [{ address: api.openai.com }, { address: "*.openai.com", ownedZone: true }], provider: openai }';
+    expect(load(world(owned) + binding()).policy.bindings).toHaveLength(1);
+  });
+
+  it.each([
+    ['methods', 'match: { methods: [GET] }', 'match: { methods: [POST] }'],
+    ['paths', 'match: { paths: [/v1/files/**] }', 'match: { paths: [/v1/models, "/v2/*"] }'],
+    [
+      'paths of one of several methods',
+      'match: { methods: [GET], paths: [/a] }',
+      'match: { methods: [GET], paths: [/b] }',
+    ],
+  ])('tells two bindings apart by %s', (_, one, other) => {
+    const text = world() + binding(`services: [s], ${one}`) + binding(`services: [s], ${other}`, 'b2');
+    expect(load(text).policy.bindings).toHaveLength(2);
+  });
+
+  it('keeps namespaces apart', () => {
+    const team = (text: string): string =>
+      text.replaceAll(/metadata: \{ name: (\w+) \}/g, 'metadata: { name: $1, namespace: team }');
+    const {
+      identities,
+      sources,
+      policy: revision,
+    } = load(world() + binding() + team(world() + binding() + policy('{ services: [s], action: allow }')));
+    expect(identities.map(({ name, workload }) => [name, workload])).toEqual([
+      ['w', 'w'],
+      ['team/w', 'team/w'],
+    ]);
+    expect(sources.map(({ name }) => name)).toEqual(['c', 'team/c']);
+    expect(revision.bindings.map((each) => [each.name, each.workload, each.source, each.services[0]])).toEqual([
+      ['b', 'w', 'c', 's'],
+      ['team/b', 'team/w', 'team/c', 'team/s'],
+    ]);
+    expect(revision.policies[0]).toMatchObject({
+      name: 'team/p',
+      workloads: ['team/w'],
+      rules: [{ id: 'team/p/0', services: ['team/s'] }],
+    });
+  });
+
+  it('takes templates and parameters for Vault', () => {
+    const text = source(
+      '{ vault: { address: "https://v", role: "{{workload.id}}", path: "aws/sts/{{ workload.instance }}", method: POST, parameters: { ttl: 1h }, auth: { jwt: { path: a/b } } } }',
+    );
+    expect(load(text).sources[0]).toMatchObject({
+      auth: { mount: 'a/b', role: '{{workload.id}}', audience: ['vault'] },
+      path: 'aws/sts/{{ workload.instance }}',
+      method: 'POST',
+      parameters: { ttl: '1h' },
+    });
+  });
+
+  it('is frozen to its leaves', () => {
+    const configuration = load(WALK_THROUGH);
+    expect(Object.isFrozen(configuration)).toBe(true);
+    expect(Object.isFrozen(configuration.policy.services[0]?.addresses[0])).toBe(true);
+    expect(Object.isFrozen(configuration.proxy.limits)).toBe(true);
+  });
+
+  it('has a revision that follows the text and nothing else', () => {
+    const revision = (name: string, text: string): string =>
+      parseConfiguration([{ name, text }], { presets: PRESETS }).policy.id;
+    expect(revision('a.yaml', WALK_THROUGH)).toMatch(/^[0-9a-f]{12}$/);
+    expect(revision('a.yaml', WALK_THROUGH)).toBe(revision('/x/b.yaml', WALK_THROUGH));
+    expect(revision('a.yaml', WALK_THROUGH)).not.toBe(revision('a.yaml', `${WALK_THROUGH}\n`));
+  });
+});
+
+describe('the Proxy document', () => {
+  it('may be left out', () => {
+    const { proxy: settings } = load('');
+    expect(settings).toMatchObject({
+      name: 'countersign',
+      mode: 'enforce',
+      unmatched: 'deny',
+      stateDirectory: '/state',
+      sandbox: null,
+      admin: { socket: '/state/admin.sock' },
+      issuingCA: { directory: '/state/ca' },
+      audit: { file: '/state/audit.jsonl' },
+      listeners: { explicit: { address: '127.0.0.1', port: 10_080 } },
+      limits: { headDeadlineMs: 10_000, maxConnections: 4_096, maxBufferedBodyBytes: 8_388_608 },
+      upstream: { connectTimeoutMs: 5_000, allowedNetworks: [], maxResponseHeadBytes: 65_536 },
+    });
+  });
+
+  it('has paths relative to its file, and units turned into numbers', () => {
+    const text = proxy(
+      '{ stateDirectory: state, issuingCA: { directory: ../certs }, audit: { file: "-" }, limits: { headDeadline: 500ms, maxBufferedBody: 1MiB }, sandbox: {}, upstream: { allowedNetworks: [10.0.0.0/8], resolve: [{ host: a.test, address: 10.0.0.7 }] } }',
+    );
+    const { proxy: settings } = parseConfiguration([{ name: '/etc/cs/p.yaml', text }], { presets: PRESETS });
+    expect(settings).toMatchObject({
+      stateDirectory: '/etc/cs/state',
+      issuingCA: { directory: '/etc/certs' },
+      admin: { socket: '/etc/cs/state/admin.sock' },
+      audit: { file: '-' },
+      limits: { headDeadlineMs: 500, maxBufferedBodyBytes: 1_048_576 },
+      sandbox: { vault: { port: 0 }, keyLifetimeMs: 3_600_000 },
+      upstream: {
+        allowedNetworks: [{ network: Uint8Array.of(10, 0, 0, 0), prefix: 8 }],
+        resolve: [{ host: 'a.test', port: 443, address: '10.0.0.7', dialPort: 443 }],
+      },
+    });
+  });
+});
+
+describe('warnings', () => {
+  it.each([
+    [
+      'a process name alone',
+      world().replace('{ workloadID: w }', '{ workloadID: w, selectors: [{ process:name: [python3] }] }') + binding(),
+      '10:24 spec.selectors: programs of any user of this host can match process:name; add unix:uid or cgroup:path, or remove the selectors and use instance tokens',
+    ],
+    ['an identity without a binding', identity(), '4:19 metadata.name: no binding gives w a credential'],
+    [
+      'a Service that nobody uses',
+      world() + service(PLAIN, 't') + binding(),
+      '19:19 metadata.name: no binding and no rule uses the Service t',
+    ],
+    [
+      'a socket that is not delivered',
+      world() + binding('services: [s], propagation: { injection: {}, socket: {} }'),
+      '20:90 spec.propagation.socket: socket is not delivered yet: the workload is given nothing; use injection: {} to have the proxy send it',
+    ],
+    [
+      'a Vault in clear on the network',
+      world().replace('https://v', 'http://v') + binding(),
+      '15:27 spec.vault.address: logins and credentials cross the network in clear; use https',
+    ],
+    [
+      'a known host without its provider',
+      world('{ addresses: [{ address: api.openai.com }] }') +
+        binding('services: [s], propagation: { injection: { bearer: {} } }'),
+      '5:32 spec.addresses[0].address: api.openai.com:443 belongs to openai; without "provider: openai" its calls that mint credentials are not recognised',
+    ],
+    [
+      'a foreign host with a provider',
+      world('{ addresses: [{ address: llm.example.test }], provider: openai }') + binding(),
+      '5:32 spec.addresses[0].address: llm.example.test:443 is not known to belong to openai; make sure that it may see its keys',
+    ],
+    [
+      'a limit that nobody enforces yet',
+      proxy('{ limits: { requestTimeout: 60s } }'),
+      '5:19 spec.limits.requestTimeout: requestTimeout is not enforced yet',
+    ],
+  ])('tell of %s', (_, text, expected) => {
+    expect(warnings(text)).toEqual([expected]);
+  });
+
+  it('are silent on a Service that a rule for all may use', () => {
+    expect(warnings(world() + service(PLAIN, 't') + binding() + policy('{ action: allow }'))).toEqual([]);
+  });
+});
+
+describe('any text whatever', () => {
+  const whole =
+    WALK_THROUGH +
+    proxy('{ sandbox: {} }') +
+    world(AWS).replace('name: w }', 'name: w2 }') +
+    policy('{ paths: [/a/**], action: allow }');
+  const pieces = fc.constantFrom(
+    '{',
+    '}',
+    '[',
+    ']',
+    ': ',
+    '- ',
+    '\n',
+    '\n  ',
+    '&a ',
+    '*a',
+    '!!str ',
+    '? ',
+    '"',
+    "'",
+    '|\n',
+    '__proto__',
+    'constructor',
+    '443',
+    '~',
+    '\u0000',
+    '\ufeff',
+    '%YAML 1.1\n',
+    '<<: ',
+    '{{',
+    'toString: 1',
+    '1e999',
+    '/**',
+  );
+  const isLoadedOrRefused = (text: string): void => {
+    try {
+      load(text);
+    } catch (thrown) {
+      if (!(thrown instanceof ConfigurationError)) throw thrown;
+      for (const { line, column, message } of thrown.problems) {
+        if (line < 1 || column < 1 || message === '')
+          throw new Error(`no place or no words: ${JSON.stringify(thrown.problems)}`);
+      }
+    }
+  };
+
+  it('loads, or is refused with a place: a policy with something cut out and something put in', () => {
+    const change = fc.tuple(fc.nat(whole.length), fc.nat(12), pieces);
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
+        isLoadedOrRefused(
+          changes.reduce((text, [at, cut, piece]) => text.slice(0, at) + piece + text.slice(at + cut), whole),
+        );
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('loads, or is refused with a place: values of any type anywhere', () => {
+    const value = fc.jsonValue({ maxDepth: 3 });
+    fc.assert(
+      fc.property(
+        fc.constantFrom(
+          'Proxy',
+          'Service',
+          'WorkloadIdentity',
+          'CredentialSource',
+          'CredentialBinding',
+          'EgressPolicy',
+        ),
+        value,
+        value,
+        (kind, metadata, spec) => {
+          isLoadedOrRefused(JSON.stringify({ apiVersion: 'countersign.dev/v1alpha1', kind, metadata, spec }));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('loads, or is refused with a place: noise', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(pieces, fc.string()), { maxLength: 30 }), (parts) =>
+        isLoadedOrRefused(parts.join('')),
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  it('is refused where it is nested beyond reason', () => {
+    for (const text of ['['.repeat(20_000), '- '.repeat(20_000), '{a: '.repeat(20_000)])
+      expect(() => load(text)).toThrow(ConfigurationError);
+  });
+});

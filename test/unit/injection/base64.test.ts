@@ -1,0 +1,13 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { base64Length, writeBase64 } from '../../../src/injection/base64.ts';
+
+it('base64 from bytes to bytes is what the platform makes through a string', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(4), (bytes, offset) => {
+      const target = Buffer.alloc(offset + base64Length(bytes.length) + 1, '.');
+      writeBase64(bytes, target, offset);
+      expect(target.toString()).toBe(`${'.'.repeat(offset)}${Buffer.from(bytes).toString('base64')}.`);
+    }),
+  );
+});

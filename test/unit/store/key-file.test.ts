@@ -1,0 +1,52 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openKeyFile, readKeyFile } from '../../../src/store/key-file.ts';
+
+const uid = process.getuid?.() ?? 0;
+let folder = '';
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'countersign-key-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe('a key file', () => {
+  it('is made once, mode 0400, and read from then on', () => {
+    const path = join(folder, 'deep', 'key');
+    expect(openKeyFile(path, uid, () => Buffer.from('one')).toString()).toBe('one');
+    expect(openKeyFile(path, uid, () => Buffer.from('two')).toString()).toBe('one');
+    expect(statSync(path).mode & 0o777).toBe(0o400);
+  });
+
+  it('is refused when others may use it', () => {
+    const path = join(folder, 'key');
+    writeFileSync(path, 'x');
+    chmodSync(path, 0o640);
+    expect(() => readKeyFile(path, uid)).toThrow(expect.objectContaining({ code: 'configuration_invalid' }));
+  });
+
+  it('is refused when somebody else owns it', () => {
+    const path = join(folder, 'key');
+    writeFileSync(path, 'x', { mode: 0o400 });
+    expect(() => readKeyFile(path, uid + 1)).toThrow(expect.objectContaining({ code: 'configuration_invalid' }));
+  });
+
+  it('is not followed through a link', () => {
+    writeFileSync(join(folder, 'target'), 'x', { mode: 0o400 });
+    symlinkSync(join(folder, 'target'), join(folder, 'key'));
+    expect(() => readKeyFile(join(folder, 'key'), uid)).toThrow(
+      expect.objectContaining({ code: 'configuration_invalid' }),
+    );
+  });
+
+  it('keeps the bytes of the process that was first', () => {
+    const path = join(folder, 'key');
+    const bytes = openKeyFile(path, uid, () => {
+      openKeyFile(path, uid, () => Buffer.from('first'));
+      return Buffer.from('second');
+    });
+    expect(bytes.toString()).toBe('first');
+    expect(readFileSync(path, 'utf8')).toBe('first');
+  });
+});
