@@ -18,6 +18,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
 const REQUESTS = Number(process.env['BENCH_REQUESTS'] ?? 8_000);
 const CONNECTIONS = 32;
+/** Part of a row's name; absent: all rows. */
+const ONLY = process.env['BENCH_ONLY'] ?? '';
 const UPSTREAM_PORT = 19_443;
 const NGINX_PORT = 19_444;
 const PROXY_PORT = 19_445;
@@ -143,7 +145,7 @@ function plansFor(
       proxyPlan: { ...toHost, fresh: true, connections: 8, requests: 0 },
       requests: Math.ceil(REQUESTS / 8),
     },
-  ];
+  ].filter(({ name }) => name.includes(ONLY));
 }
 
 /** GetCallerIdentity, signed with the placeholder pair (SigV4, docs.aws.amazon.com/IAM, "create a signed request"). */
