@@ -24,7 +24,7 @@ import { loadConfiguration } from './config/load.ts';
 import { serveConnection } from './connection.ts';
 import { parseAuthority } from './core/authority.ts';
 import type { Clock } from './core/clock.ts';
-import { EgressError, ERRORS, toEgressError } from './core/errors.ts';
+import { EgressError, toEgressError } from './core/errors.ts';
 import { HeaderList } from './core/headers.ts';
 import type { RequestHead } from './core/message.ts';
 import { createSpiffeId } from './core/spiffe-id.ts';
@@ -37,7 +37,7 @@ import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
 import type { IssuingCa } from './tunnel/issuing-ca.ts';
 import type { Workload } from './workload/workload.ts';
 
-export { AdminUnreachable, type Configuration, ConfigurationError, callAdmin, type SeenRequest };
+export { AdminUnreachable, type Configuration, callAdmin, type SeenRequest };
 
 /** Which policy, and where what must be kept is kept. */
 export interface Place {
@@ -102,15 +102,6 @@ export async function loadCa(
   const { configuration } = await loadSettings(place);
   const { ca, certificateFile } = openAuthority(configuration, place.ownUid, systemClock);
   return { ...ca, certificateFile };
-}
-
-/** What to tell the user of something thrown: words that hold no secret. */
-export function describeFailure(thrown: unknown): { readonly text: string; readonly isConfiguration: boolean } {
-  const error = toEgressError(thrown);
-  const isConfiguration = error.code === 'configuration_invalid';
-  if (error.code !== 'internal') return { text: error.detail ?? ERRORS[error.code].title, isConfiguration };
-  const cause = error.cause instanceof Error ? `${error.cause.name}: ${error.cause.message}` : 'unknown';
-  return { text: `internal error (${cause})`, isConfiguration };
 }
 
 const systemClock: Clock = {

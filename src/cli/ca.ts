@@ -1,5 +1,4 @@
 /** Duty: `countersign ca`: the issuing CA that agents must trust. */
-import { loadCa } from '../app.ts';
 import { type Command, EXIT } from './command.ts';
 import { CONFIG_OPTIONS, configPaths, defaultStateDirectory } from './settings.ts';
 
@@ -16,11 +15,9 @@ export const ca: Command = {
     'The key stays beside the certificate, mode 0400, and never leaves that folder. Trust this CA in the agent’s environment only, not in the system.',
   ],
   run: async (terminal, given) => {
-    const authority = await loadCa({
-      configPaths: configPaths(terminal, given),
-      stateDirectory: defaultStateDirectory(terminal),
-      ownUid: terminal.uid,
-    });
+    const place = { configPaths: configPaths(terminal, given), stateDirectory: defaultStateDirectory(terminal) };
+    const { loadCa } = await import('../app.ts');
+    const authority = await loadCa({ ...place, ownUid: terminal.uid });
     const { certificateFile, fingerprint, notAfter, certificatePem } = authority;
     if (given.flag('pem')) terminal.write(certificatePem);
     else if (given.flag('json'))

@@ -1,5 +1,5 @@
 /** Duty: `countersign check`: validates a policy and prints what it amounts to. */
-import { type Configuration, loadSettings } from '../app.ts';
+import type { Configuration } from '../app.ts';
 import { type Command, EXIT, type Terminal } from './command.ts';
 import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './settings.ts';
 
@@ -14,10 +14,12 @@ export const check: Command = {
   ],
   notes: ['Exit codes: 0 valid, 1 warnings with --strict, 78 invalid. Every problem is printed as file:line:col.'],
   run: async (terminal, given) => {
-    const { configuration } = await loadSettings({
+    const place = {
       configPaths: requiredConfigPaths(terminal, given),
       stateDirectory: defaultStateDirectory(terminal),
-    });
+    };
+    const { loadSettings } = await import('../app.ts');
+    const { configuration } = await loadSettings(place);
     if (given.flag('json')) terminal.write(`${JSON.stringify(summary(configuration), null, 2)}\n`);
     else print(terminal, configuration);
     return given.flag('strict') && configuration.warnings.length > 0 ? EXIT.negative : EXIT.ok;

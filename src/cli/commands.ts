@@ -1,9 +1,9 @@
 /**
  * Duty: finds the command, reads its options, runs it, and turns what it throws into a sentence and an exit code.
+ * Holds: what only a running command needs is loaded by its `run`, so that help and usage errors answer at once.
  * Not here: what the commands do (one file each).
  */
 import { parseArgs } from 'node:util';
-import { ConfigurationError, describeFailure } from '../app.ts';
 import { ca } from './ca.ts';
 import { check } from './check.ts';
 import { type Command, CommandError, EXIT, type Given, type Signal, type Terminal, UsageError } from './command.ts';
@@ -82,7 +82,7 @@ function read(command: Command, words: readonly string[]): Given {
   }
 }
 
-function complain(terminal: Terminal, name: string | undefined, thrown: unknown): number {
+async function complain(terminal: Terminal, name: string | undefined, thrown: unknown): Promise<number> {
   if (thrown instanceof UsageError) {
     terminal.complain(`countersign: ${thrown.message}\n`);
     return EXIT.usage;
@@ -91,11 +91,8 @@ function complain(terminal: Terminal, name: string | undefined, thrown: unknown)
     terminal.complain(`countersign ${name ?? ''}: ${thrown.message}\n`);
     return thrown.exitCode;
   }
-  if (thrown instanceof ConfigurationError) {
-    terminal.complain(`${thrown.message}\n`);
-    return EXIT.configuration;
-  }
+  const { describeFailure } = await import('./failure.ts');
   const failure = describeFailure(thrown);
-  terminal.complain(`countersign ${name ?? ''}: ${failure.text}\n`);
-  return failure.isConfiguration ? EXIT.configuration : EXIT.internal;
+  terminal.complain(failure.isWholeLine ? `${failure.text}\n` : `countersign ${name ?? ''}: ${failure.text}\n`);
+  return failure.exitCode;
 }

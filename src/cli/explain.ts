@@ -1,5 +1,5 @@
 /** Duty: `countersign explain`: what policy says of one request, and which rule says it. */
-import { explainRequest, type RequestExplanation } from '../app.ts';
+import type { RequestExplanation } from '../app.ts';
 import { type Command, EXIT, UsageError } from './command.ts';
 import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './settings.ts';
 
@@ -30,8 +30,10 @@ export const explain: Command = {
     if (method === undefined || url === undefined || more.length > 0)
       throw new UsageError('explain takes METHOD and URL, e.g. GET https://api.openai.com/v1/models');
     if (workload === null) throw new UsageError('whose request? give --workload NAME');
+    const configPaths = requiredConfigPaths(terminal, given);
+    const { explainRequest } = await import('../app.ts');
     const explanation = await explainRequest({
-      configPaths: requiredConfigPaths(terminal, given),
+      configPaths,
       stateDirectory: defaultStateDirectory(terminal),
       workload,
       method,

@@ -1,14 +1,7 @@
 /**
  * Duty: an instance of a workload for `run` and `env`: from the proxy that runs, or from one started for this command.
  */
-import {
-  AdminUnreachable,
-  callAdmin,
-  type InstanceAnswer,
-  loadSettings,
-  type RunningProxy,
-  startProxy,
-} from '../app.ts';
+import type { InstanceAnswer, RunningProxy } from '../app.ts';
 import { CommandError, EXIT, type Given, type Option, type Terminal } from './command.ts';
 import { CONFIG_OPTIONS, configPaths, defaultStateDirectory } from './settings.ts';
 import { userRootFiles } from './start.ts';
@@ -37,6 +30,7 @@ export async function holdInstance(
   const workload = given.value('workload') ?? '';
   const lifetimeMs = options.lifetimeMs ?? DEFAULT_LIFETIME_MS;
   const socket = await socketPath(terminal, given);
+  const { AdminUnreachable, callAdmin } = await import('../app.ts');
   try {
     const answer = (await callAdmin(socket, 'POST', '/v1/instances', { workload, lifetimeMs })) as InstanceAnswer;
     return {
@@ -60,6 +54,7 @@ async function socketPath(terminal: Terminal, given: Given): Promise<string> {
   const named = given.value('socket');
   if (named !== null) return named;
   const paths = configPaths(terminal, given);
+  const { loadSettings } = await import('../app.ts');
   const settings = await loadSettings({ configPaths: paths, stateDirectory: defaultStateDirectory(terminal) });
   return settings.adminSocket;
 }
@@ -70,6 +65,7 @@ async function startForThis(
   workload: string,
   lifetimeMs: number,
 ): Promise<HeldInstance> {
+  const { startProxy } = await import('../app.ts');
   const proxy: RunningProxy = await startProxy({
     configPaths: paths,
     stateDirectory: defaultStateDirectory(terminal),

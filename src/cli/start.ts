@@ -1,8 +1,6 @@
 /** Duty: `countersign start`: the proxy in the foreground, until a signal ends it. */
-import { startProxy } from '../app.ts';
 import { type Command, EXIT, type Signal, type Terminal } from './command.ts';
 import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './settings.ts';
-import { tellStory } from './story.ts';
 import { refuseUnsafeEnvironment } from './unsafe-environment.ts';
 
 const SECOND_SIGNAL_EXIT = 130;
@@ -23,8 +21,10 @@ export const start: Command = {
   ],
   run: async (terminal, given) => {
     if (!given.flag('allow-unsafe-environment')) refuseUnsafeEnvironment(terminal.environment);
+    const configPaths = requiredConfigPaths(terminal, given);
+    const { startProxy } = await import('../app.ts');
     const proxy = await startProxy({
-      configPaths: requiredConfigPaths(terminal, given),
+      configPaths,
       stateDirectory: defaultStateDirectory(terminal),
       ownUid: terminal.uid,
       userRootFiles: userRootFiles(terminal),
@@ -36,7 +36,10 @@ export const start: Command = {
     });
     const ended = untilSignal(terminal, () => void proxy.reload());
     for (const line of proxy.announcement()) terminal.write(`${line}\n`);
-    if (given.flag('story')) await tellStory(terminal, proxy);
+    if (given.flag('story')) {
+      const { tellStory } = await import('./story.ts');
+      await tellStory(terminal, proxy);
+    }
     if (!given.flag('exit-after-story')) await ended.signal;
     const outcome = await proxy.close();
     ended.stop();
