@@ -134,7 +134,7 @@ export async function startProxy(options: StartOptions): Promise<RunningProxy> {
 /** Hops 1 to 3, the admin server, and the ways to end it all. */
 async function serve(options: StartOptions, ground: Ground, stages: Stages, closers: Closers): Promise<RunningProxy> {
   const { proxy } = ground.current.configuration;
-  const connectionStages = createConnectionStages(ground, stages);
+  const connectionStages = createConnectionStages(ground, stages, systemClock);
   const listener = await openExplicitListener(
     { ...proxy.listeners.explicit, maxConnections: proxy.limits.maxConnections },
     systemClock,

@@ -15,8 +15,9 @@ import { openFileSink } from './audit/sinks/file-sink.ts';
 import type { Configuration } from './config/configuration.ts';
 import type { ConnectionStages } from './connection.ts';
 import type { Clock } from './core/clock.ts';
+import { Deadlines } from './core/deadlines.ts';
 import { EgressError } from './core/errors.ts';
-import { bodyOf, collectBody } from './core/message.ts';
+import { type Body, bodyOf, collectBody } from './core/message.ts';
 import type { Denial } from './core/reasons.ts';
 import type { CredentialStage } from './credential/credential.ts';
 import { createCredentialStage } from './credential/stage.ts';
@@ -203,24 +204,30 @@ export function createStages(ground: Ground, configuration: Configuration, clock
 /** Hop 4 as the exchange sees it: what the decision must see is buffered, then the pure decision, then the limits. */
 function createDecider(ground: Ground, clock: Clock, maxBufferedBodyBytes: number): ExchangeStages['decide'] {
   const limiter = createLimiter(clock);
-  return async (workload: Workload, request: DownstreamRequest): Promise<Decision> => {
+  const decideOn = (
+    workload: Workload,
+    { tunnel, head }: DownstreamRequest,
+    body: Body,
+    form: Buffer | null,
+  ): Decision => {
     const revision = ground.current.configuration.policy;
-    const { tunnel, head } = request;
-    const { authority } = tunnel;
-    if (!ground.workload.isCurrent(workload)) return ended(revision.id);
-    let { body } = request;
-    let form: Buffer | null = null;
-    if (bodyNeeded(revision, authority, head)) {
-      request.continue();
-      form = await collectBody(body, maxBufferedBodyBytes);
-      if (form === null) throw new EgressError('request_body_too_large');
-      body = bodyOf(form);
-    }
     const scheme = tunnel.kind === 'connect' ? 'https' : 'http';
-    const permit = decide({ revision, workload, authority, scheme, head, form });
+    const permit = decide({ revision, workload, authority: tunnel.authority, scheme, head, form });
     if (permit.kind === 'denial') return permit;
     const admitted = limiter.admit(permit);
     return typeof admitted === 'function' ? { kind: 'decided', permit, body, done: admitted } : admitted;
+  };
+  const withForm = async (workload: Workload, request: DownstreamRequest): Promise<Decision> => {
+    request.continue();
+    const form = await collectBody(request.body, maxBufferedBodyBytes);
+    if (form === null) throw new EgressError('request_body_too_large');
+    return decideOn(workload, request, bodyOf(form), form);
+  };
+  return (workload, request) => {
+    const revision = ground.current.configuration.policy;
+    if (!ground.workload.isCurrent(workload)) return ended(revision.id);
+    const mustSeeBody = bodyNeeded(revision, request.tunnel.authority, request.head);
+    return mustSeeBody ? withForm(workload, request) : decideOn(workload, request, request.body, null);
   };
 }
 
@@ -245,8 +252,9 @@ function upstreamOptions(configuration: Configuration, sandbox: Sandbox | null):
   };
 }
 
-export function createConnectionStages(ground: Ground, stages: Stages): ConnectionStages {
+export function createConnectionStages(ground: Ground, stages: Stages, clock: Clock): ConnectionStages {
   const { limits } = ground.current.configuration.proxy;
+  const parts = { limits, deadlines: new Deadlines(clock, limits.idleTimeoutMs) };
   return {
     openTunnel: (connection) => openTunnel(connection, limits.headDeadlineMs),
     identify: (tunnel) => ground.workload.identify(tunnel),
@@ -256,8 +264,8 @@ export function createConnectionStages(ground: Ground, stages: Stages): Connecti
       return answer.kind === 'denial' ? answer : null;
     },
     terminate: async (open) =>
-      secureRequests(open.tunnel, await terminate(open, ground.authority.ca, limits.tlsHandshakeTimeoutMs), limits),
-    forward: (open) => forwardRequests(open, limits),
+      secureRequests(open.tunnel, await terminate(open, ground.authority.ca, limits.tlsHandshakeTimeoutMs), parts),
+    forward: (open) => forwardRequests(open, parts),
     refuse,
     exchange: (workload, request) => exchange(stages.exchange, workload, request),
     track: (workload, requests) => stages.tunnels.add(workload.instance, requests),

@@ -18,11 +18,14 @@ import type { DownstreamRequest } from './tunnel/tunnel.ts';
 import type { UpstreamResponse } from './upstream/upstream-response.ts';
 import type { Workload } from './workload/workload.ts';
 
+/** At once where nothing has to be waited for, which is nearly always. */
+type Soon<T> = T | Promise<T>;
+
 export interface ExchangeStages {
   /** Policy of this moment, limits included; buffers what the decision must see. */
-  decide(workload: Workload, request: DownstreamRequest): Promise<Decision>;
-  obtain(permit: Permit, signal: AbortSignal): Promise<Credential | null>;
-  inject(permit: Permit, credential: Credential | null, request: InjectionRequest): Promise<AuthorizedRequest | Denial>;
+  decide(workload: Workload, request: DownstreamRequest): Soon<Decision>;
+  obtain(permit: Permit, signal: AbortSignal): Soon<Credential | null>;
+  inject(permit: Permit, credential: Credential | null, request: InjectionRequest): Soon<AuthorizedRequest | Denial>;
   send(request: AuthorizedRequest, signal: AbortSignal): Promise<UpstreamResponse>;
   filter(response: UpstreamResponse): FilteredResponse;
   release(credential: Credential): void;

@@ -13,17 +13,31 @@ export interface Field {
   readonly value: string;
 }
 
+const NO_FIELDS: readonly Field[] = Object.freeze([]);
+
 export class HeaderList implements Iterable<Field> {
-  readonly #fields: Field[];
+  #fields: Field[];
 
   constructor(fields: Iterable<Field> = []) {
     this.#fields = [...fields];
+  }
+
+  /** Takes the array over: nobody else may change it afterwards. */
+  static owning(fields: Field[]): HeaderList {
+    const list = new HeaderList(NO_FIELDS);
+    list.#fields = fields;
+    return list;
   }
 
   static of(...pairs: readonly (readonly [name: string, value: string])[]): HeaderList {
     const list = new HeaderList();
     for (const [name, value] of pairs) list.append(name, value);
     return list;
+  }
+
+  /** In arrival order; for loops on the request path, where an iterator is an object each step. */
+  get fields(): readonly Field[] {
+    return this.#fields;
   }
 
   get size(): number {
@@ -64,7 +78,7 @@ export class HeaderList implements Iterable<Field> {
   }
 
   copy(): HeaderList {
-    return new HeaderList(this.#fields);
+    return HeaderList.owning(this.#fields.slice());
   }
 
   [Symbol.iterator](): Iterator<Field> {

@@ -63,6 +63,8 @@ export interface Body {
   read(): Promise<Buffer | null>;
   /** Bytes that are here already, without waiting; null where there are none, which says nothing about the end. */
   take(): Buffer | null;
+  /** All of it was handed out and its proper end is known. False says nothing: the end may not have shown yet. */
+  readonly isOver: boolean;
   /** Trailer fields; null before the end and where there were none. */
   readonly trailers: HeaderList | null;
   /** The reader wants no more. What that means for the connection is the maker's affair. Idempotent. */
@@ -73,6 +75,7 @@ export const EMPTY_BODY: Body = Object.freeze({
   length: 0,
   read: () => Promise.resolve(null),
   take: () => null,
+  isOver: true,
   trailers: null,
   cancel: () => {},
 });
@@ -89,6 +92,9 @@ export function bodyOf(bytes: Buffer): Body {
     length: bytes.length,
     read: () => Promise.resolve(take()),
     take,
+    get isOver() {
+      return rest === null;
+    },
     trailers: null,
     cancel: () => {
       rest = null;

@@ -167,7 +167,7 @@ export class BodyDecoder {
     if (section.ends.length === 0) return END;
     const trailers = parseFields(section, 0, maxFields, this.#faults);
     checkTrailers(trailers, this.#faults);
-    return { kind: 'end', trailers: new HeaderList(trailers.fields) };
+    return { kind: 'end', trailers: HeaderList.owning(trailers.fields) };
   }
 
   #malformed(detail: string): EgressError {

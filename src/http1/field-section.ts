@@ -71,6 +71,11 @@ const ALIASED = new Set([
   'proxy-authorization',
 ]);
 
+/** One of the usual spellings, which are tokens all. */
+export function isKnownName(name: string): boolean {
+  return KNOWN.has(name);
+}
+
 export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }

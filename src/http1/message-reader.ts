@@ -63,7 +63,7 @@ export class MessageReader<Head extends { readonly framing: Framing }> {
 
   /** Between two messages, and nothing of the next one has arrived. */
   get isIdle(): boolean {
-    return (this.#body === null || this.#body.isOver) && this.#parser.isIdle;
+    return this.isBetweenMessages && this.#parser.isIdle;
   }
 
   /**
@@ -71,16 +71,31 @@ export class MessageReader<Head extends { readonly framing: Framing }> {
    * 256 KiB. One call at a time.
    * @throws EgressError
    */
-  async next(): Promise<Message<Head> | null> {
-    if (this.#body !== null && !this.#body.isOver && !(await this.drain(MAX_SKIPPED_BYTES))) {
-      throw this.#failure ?? new EgressError('internal', { detail: 'the body before was not read' });
-    }
-    if (this.#awaitingHead !== null) throw new EgressError('internal', { detail: 'a message is awaited already' });
-    const message = this.#pullHead();
-    if (message !== undefined) return message;
+  next(): Promise<Message<Head> | null> {
+    if (!this.isBetweenMessages) return this.#nextAfterRest();
+    if (this.#awaitingHead !== null)
+      return Promise.reject(new EgressError('internal', { detail: 'a message is awaited already' }));
     return new Promise((resolve, reject) => {
-      this.#awaitingHead = { resolve, reject };
+      const message = this.#pullHead();
+      if (message === undefined) this.#awaitingHead = { resolve, reject };
+      else resolve(message);
     });
+  }
+
+  async #nextAfterRest(): Promise<Message<Head> | null> {
+    if (!(await this.drain(MAX_SKIPPED_BYTES)))
+      throw this.#failure ?? new EgressError('internal', { detail: 'the body before was not read' });
+    return this.next();
+  }
+
+  /** Nobody waits for the next message any longer than until now: it fails, and so does whatever is asked for later. */
+  giveUp(error: EgressError): void {
+    this.#fail(error);
+  }
+
+  /** The message under way, or the last one, was read to its end. */
+  get isBetweenMessages(): boolean {
+    return this.#body === null || this.#body.isOver;
   }
 
   /**

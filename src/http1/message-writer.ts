@@ -25,27 +25,41 @@ export interface WriteOptions {
 /** Up to here a copy costs less than a write of its own. */
 const JOIN_BYTES = 16_384;
 const CRLF = Buffer.from('\r\n', 'latin1');
-/** Of promises: more than the layers between a parser and this file. */
-const MAX_HOPS = 12;
 const NOTHING: readonly Buffer[] = [];
 const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
 
-export async function writeMessage(
+/** A number at once where all of the body was here and the sink took it; never throws. */
+export function writeMessage(
   sink: Writable,
   head: Buffer,
   framing: Framing,
   body: Body,
   options: WriteOptions = {},
-): Promise<number> {
+): number | Promise<number> {
+  const first = body.take();
   const outgoing = new OutgoingMessage(sink, head, framing, options);
+  if (body.isOver && outgoing.fits(first)) {
+    const flows = outgoing.writeWhole(first, body.trailers);
+    if (flows) return first?.length ?? 0;
+  }
+  return writeOn(outgoing, first, body);
+}
+
+async function writeOn(outgoing: OutgoingMessage, first: Buffer | null, body: Body): Promise<number> {
   try {
-    return await outgoing.write(body);
+    return await outgoing.write(first, body);
   } catch (thrown) {
     body.cancel();
     throw thrown;
   } finally {
     outgoing.release();
   }
+}
+
+interface SinkListeners {
+  readonly drained: () => void;
+  readonly gone: (cause?: Error) => void;
+  readonly aborted: () => void;
 }
 
 class OutgoingMessage {
@@ -55,7 +69,8 @@ class OutgoingMessage {
   /** Null once it was handed to the sink. */
   #head: Buffer | null;
   #total = 0;
-  #isListening = false;
+  #isWhole = false;
+  #listeners: SinkListeners | null = null;
   #failure: EgressError | null = null;
   #onDrain: (() => void) | null = null;
   #onFailure: ((error: EgressError) => void) | null = null;
@@ -67,32 +82,49 @@ class OutgoingMessage {
     this.#options = options;
   }
 
-  async write(body: Body): Promise<number> {
+  /** The whole body can go in one write with the head, and nothing speaks against writing. */
+  fits(chunk: Buffer | null): boolean {
+    const length = chunk?.length ?? 0;
     const announced = this.#announced();
-    let chunk = body.take();
+    const isAlive = !this.#sink.destroyed && !this.#sink.writableEnded && this.#options.signal?.aborted !== true;
+    return isAlive && length <= JOIN_BYTES && (announced === null || announced === length);
+  }
+
+  /** After `fits`. False where the sink must be waited for, which `write` then does. */
+  writeWhole(chunk: Buffer | null, trailers: HeaderList | null): boolean {
+    const head = this.#head as Buffer;
+    this.#head = null;
+    this.#total = chunk?.length ?? 0;
+    const end = this.#framing.kind === 'chunked' ? [lastChunk(trailers)] : NOTHING;
+    const flows = this.#putHead(head, this.#framed(chunk, end));
+    this.#options.onHeadWritten?.();
+    this.#isWhole = true;
+    return flows;
+  }
+
+  async write(first: Buffer | null, body: Body): Promise<number> {
+    if (this.#isWhole) {
+      await this.#drain();
+      return this.#total;
+    }
+    const announced = this.#announced();
+    let chunk = first;
     // Where a length of 0 is announced the head alone would look complete: it waits until the body proves to be empty.
     if (chunk === null && (announced !== 0 || this.#framing.kind === 'none')) await this.#send(null);
     if (chunk === null && this.#framing.kind === 'none') return 0;
-    let reading: Promise<Buffer | null> | null = null;
     for (;;) {
-      chunk ??= await this.#waitFor(reading ?? body.read());
-      reading = null;
+      chunk ??= body.isOver ? null : await this.#waitFor(body.read());
       if (chunk === null) break;
       this.#total += chunk.length;
       if (announced !== null && this.#total >= announced) await this.#checkEnd(announced, body);
-      let next: Buffer | null = null;
-      if (this.#head !== null && this.#framing.kind === 'chunked') {
-        next = body.take();
-        reading = next === null ? body.read() : null;
-        if (reading !== null && (await endsNow(reading))) {
-          await this.#send(chunk, [lastChunk(body.trailers)]);
-          return this.#total;
-        }
+      if (this.#framing.kind === 'chunked' && body.isOver) {
+        await this.#send(chunk, [lastChunk(body.trailers)]);
+        return this.#total;
       }
       const sending = this.#send(chunk);
       if (sending !== undefined) await sending;
       if (this.#total === announced) return announced;
-      chunk = next ?? (reading === null ? body.take() : null);
+      chunk = body.take();
     }
     if (announced !== null && this.#total < announced) {
       throw new EgressError('internal', { detail: 'a body is shorter than announced' });
@@ -105,11 +137,12 @@ class OutgoingMessage {
   /** Takes every listener off; a head that was never handed out is zeroed here. */
   release(): void {
     if (this.#head !== null && this.#options.zeroHead === true) this.#head.fill(0);
-    if (!this.#isListening) return;
-    this.#sink.off('drain', this.#drained);
-    this.#sink.off('close', this.#gone);
-    this.#sink.off('error', this.#gone);
-    this.#options.signal?.removeEventListener('abort', this.#aborted);
+    if (this.#listeners === null) return;
+    const { drained, gone, aborted } = this.#listeners;
+    this.#sink.off('drain', drained);
+    this.#sink.off('close', gone);
+    this.#sink.off('error', gone);
+    this.#options.signal?.removeEventListener('abort', aborted);
   }
 
   #announced(): number | null {
@@ -121,15 +154,14 @@ class OutgoingMessage {
   /** Before the last bytes go: nothing comes behind them. A body that knew its length beforehand is taken at its word. */
   async #checkEnd(announced: number, body: Body): Promise<void> {
     if (this.#total === announced && body.take() === null) {
-      if (body.length === announced || (await this.#waitFor(body.read())) === null) return;
+      if (body.isOver || body.length === announced || (await this.#waitFor(body.read())) === null) return;
     }
     throw new EgressError('internal', { detail: 'a body is longer than announced' });
   }
 
   /** The head where it is due, then `chunk` in its framing. A promise only where the sink must be waited for. */
   #send(chunk: Buffer | null, tail: readonly Buffer[] = NOTHING): Promise<void> | undefined {
-    const isChunked = this.#framing.kind === 'chunked';
-    const parts = chunk === null ? NOTHING : isChunked ? [sizeLine(chunk), chunk, CRLF, ...tail] : [chunk];
+    const parts = chunk === null ? NOTHING : this.#framed(chunk, tail);
     const head = this.#head;
     if (head === null) return this.#put(parts);
     this.#checkAlive();
@@ -139,6 +171,11 @@ class OutgoingMessage {
     this.#options.onHeadWritten?.();
     if (chunk !== null && !joins) return this.#put(parts);
     return flows ? undefined : this.#drain();
+  }
+
+  #framed(chunk: Buffer | null, tail: readonly Buffer[]): readonly Buffer[] {
+    if (chunk === null) return tail;
+    return this.#framing.kind === 'chunked' ? [sizeLine(chunk), chunk, CRLF, ...tail] : [chunk];
   }
 
   #putHead(head: Buffer, parts: readonly Buffer[]): boolean {
@@ -190,50 +227,29 @@ class OutgoingMessage {
   }
 
   #listen(): void {
-    if (this.#isListening) return;
-    this.#isListening = true;
+    if (this.#listeners !== null) return;
     const { signal } = this.#options;
-    this.#sink.on('drain', this.#drained);
-    this.#sink.on('close', this.#gone);
-    this.#sink.on('error', this.#gone);
-    signal?.addEventListener('abort', this.#aborted, { once: true });
-    if (signal?.aborted === true) this.#aborted();
-    if (this.#sink.destroyed) this.#gone();
+    const drained = (): void => {
+      this.#onDrain?.();
+      this.#onDrain = null;
+    };
+    const gone = (cause?: Error): void => this.#fail(goneError(cause ?? null));
+    const aborted = (): void => {
+      if (signal !== undefined) this.#fail(abortError(signal));
+    };
+    this.#listeners = { drained, gone, aborted };
+    this.#sink.on('drain', drained);
+    this.#sink.on('close', gone);
+    this.#sink.on('error', gone);
+    signal?.addEventListener('abort', aborted, { once: true });
+    if (signal?.aborted === true) aborted();
+    if (this.#sink.destroyed) gone();
   }
-
-  readonly #drained = (): void => {
-    this.#onDrain?.();
-    this.#onDrain = null;
-  };
-
-  readonly #gone = (cause?: Error): void => this.#fail(goneError(cause ?? null));
-
-  readonly #aborted = (): void => {
-    if (this.#options.signal !== undefined) this.#fail(abortError(this.#options.signal));
-  };
 
   #fail(error: EgressError): void {
     this.#failure ??= error;
     this.#onFailure?.(this.#failure);
   }
-}
-
-/**
- * Whether the body ends without anything having to arrive first, so that a short message is one write. Waits for what has
- * happened already to be told through a few layers of promises, and never for anything outside of the process.
- */
-async function endsNow(reading: Promise<Buffer | null>): Promise<boolean> {
-  let isEnd: boolean | null = null;
-  reading.then(
-    (chunk) => {
-      isEnd = chunk === null;
-    },
-    () => {
-      isEnd = false;
-    },
-  );
-  for (let hop = 0; hop < MAX_HOPS && isEnd === null; hop++) await null;
-  return isEnd === true;
 }
 
 function goneError(cause: Error | null): EgressError {

@@ -104,7 +104,7 @@ class RequestGrammar implements HeadGrammar<RequestHead> {
       path: target.path,
       query: target.query,
       version,
-      headers: new HeaderList(fields.fields),
+      headers: HeaderList.owning(fields.fields),
       framing,
       expectsContinue: expectsContinue(fields.expects) && version === '1.1',
       keepAlive: isKeptAlive(options, version),

@@ -99,7 +99,7 @@ class ResponseGrammar implements HeadGrammar<ResponseHead> {
       status,
       reason: line[3] ?? '',
       version,
-      headers: new HeaderList(fields.fields),
+      headers: HeaderList.owning(fields.fields),
       framing,
       keepAlive: framing !== UNTIL_CLOSE && status !== 101 && isKeptAlive(options, version),
     };

@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
-import type { Field, SecretField } from '../core/headers.ts';
+import type { SecretField } from '../core/headers.ts';
 import type { Body, RequestHead } from '../core/message.ts';
 import type { Denial, DenialReason } from '../core/reasons.ts';
 import type { Credential } from '../credential/credential.ts';
@@ -19,7 +19,7 @@ import { basicFields, basicKeyAsPassword, basicKeyAsUsername } from './basic.ts'
 import { bearerFields } from './bearer.ts';
 import { headerFields } from './header.ts';
 import { needlesOf } from './needles.ts';
-import type { InjectionOptions } from './options.ts';
+import type { CredentialSlot, InjectionOptions } from './options.ts';
 import { outgoingFields, outgoingHead, outgoingPath, schemeOf, targetOf } from './outgoing-head.ts';
 import { allPlaceholders, placeholderIn, secretPlaceholders } from './placeholder-guard.ts';
 import { createSigV4Injection, type SigV4Injection } from './sigv4/authorize.ts';
@@ -40,25 +40,41 @@ export interface InjectedRequest {
 
 export interface InjectionStage {
   /**
-   * The body is read only where a signature needs it; otherwise it is handed on unread.
+   * The body is read only where a signature needs it; otherwise it is handed on unread, and there is nothing to wait for.
    * @throws EgressError
    */
-  inject(permit: Permit, credential: Credential | null, request: InjectedRequest): Promise<AuthorizedRequest | Denial>;
+  inject(
+    permit: Permit,
+    credential: Credential | null,
+    request: InjectedRequest,
+  ): AuthorizedRequest | Denial | Promise<AuthorizedRequest | Denial>;
 }
 
 export function createInjectionStage(options: InjectionStageOptions): InjectionStage {
   const sigv4 = createSigV4Injection(options);
   return {
-    inject: async (permit, credential, request) => {
-      if (permit.facts.binding === null) return passOn(permit, credential, request);
-      if (credential === null)
-        throw new EgressError('credential_unavailable', { detail: 'the binding has no credential' });
-      if (schemeOf(request.head) !== 'https') return denial(permit.facts, 'insecure_scheme', 'use https');
-      const injection = injectionOf(permit.facts);
-      if (injection.kind === 'sigv4') return sign(sigv4, permit, credential, injection, request);
-      return put(permit, credential, injection, request);
+    inject: (permit, credential, request) => {
+      try {
+        return injectInto(sigv4, permit, credential, request);
+      } catch (thrown) {
+        return Promise.reject(thrown);
+      }
     },
   };
+}
+
+function injectInto(
+  sigv4: SigV4Injection,
+  permit: Permit,
+  credential: Credential | null,
+  request: InjectedRequest,
+): AuthorizedRequest | Denial | Promise<AuthorizedRequest | Denial> {
+  if (permit.facts.binding === null) return passOn(permit, credential, request);
+  if (credential === null) throw new EgressError('credential_unavailable', { detail: 'the binding has no credential' });
+  if (schemeOf(request.head) !== 'https') return denial(permit.facts, 'insecure_scheme', 'use https');
+  const injection = injectionOf(permit.facts);
+  if (injection.kind === 'sigv4') return sign(sigv4, permit, credential, injection, request);
+  return put(permit, credential, injection, request);
 }
 
 /** Nothing to inject: but what stands in for a credential must not leave either. */
@@ -92,7 +108,7 @@ function put(
   const { fields, query, used } = emptySlots(
     outgoing,
     head.query,
-    facts.service.preset?.slots ?? [],
+    facts.service.preset?.slots ?? NO_SLOTS,
     own,
     placeholders,
   );
@@ -121,10 +137,13 @@ async function sign(
     return misplaced(facts, place, 'a request to AWS is signed with the placeholder, it never carries it');
   const signed = await sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });
   const { payload, secretFields, injected } = signed;
-  const parts = { fields: signed.fields as readonly Field[], path, query: head.query, framing: payload.framing };
+  const parts = { fields: [...signed.fields], path, query: head.query, framing: payload.framing };
   const sent = outgoingHead(head, facts.authority, parts);
   return { permit, credential, head: sent, secretFields, body: payload.body, needles: needlesOf(credential), injected };
 }
+
+/** One array, so that what is known of it is found again. */
+const NO_SLOTS: readonly CredentialSlot[] = Object.freeze([]);
 
 type SigV4Injected = Extract<InjectionOptions, { kind: 'sigv4' }>;
 type HeaderInjection = Exclude<InjectionOptions, SigV4Injected>;

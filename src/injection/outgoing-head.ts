@@ -48,7 +48,7 @@ export function outgoingFields(head: RequestHead, authority: Authority, isInject
     throw new EgressError('request_method_unsupported', { detail: 'TRACE would send the credential back' });
   const nominated = nominatedBy(head.headers);
   const fields: Field[] = [{ name: 'Host', key: 'host', value: hostValue(authority, schemeOf(head)) }];
-  for (const field of head.headers) {
+  for (const field of head.headers.fields) {
     if (isForThisHop(field, nominated) || (isInjected && isStrippedBeforeInjection(field.key))) continue;
     fields.push(field);
   }
@@ -70,7 +70,7 @@ function isStrippedBeforeInjection(key: string): boolean {
 
 function nominatedBy(headers: HeaderList): ReadonlySet<string> | null {
   let nominated: Set<string> | null = null;
-  for (const { key, value } of headers) {
+  for (const { key, value } of headers.fields) {
     if (key !== 'connection') continue;
     for (const part of value.split(',')) {
       const option = /^[ \t]*([!-~]+)[ \t]*$/.exec(part)?.[1]?.toLowerCase();
@@ -91,7 +91,8 @@ function hostValue({ text, port }: Authority, scheme: 'http' | 'https'): string 
 }
 
 export interface OutgoingParts {
-  readonly fields: readonly Field[];
+  /** Handed over. */
+  readonly fields: Field[];
   readonly path: string;
   readonly query: string | null;
   readonly framing: Framing;
@@ -116,7 +117,7 @@ export function outgoingHead(received: RequestHead, authority: Authority, parts:
     path,
     query,
     version: '1.1',
-    headers: new HeaderList(fields),
+    headers: HeaderList.owning(fields),
     framing,
     expectsContinue: false,
     keepAlive: true,

@@ -37,15 +37,7 @@ export function emptySlots(
   own: string | null,
   placeholders: Placeholders,
 ): EmptiedRequest {
-  const names = new Set<string>(['authorization']);
-  if (own !== null) names.add(own);
-  const parameters = new Set<string>();
-  const prefixes: string[] = [];
-  for (const slot of slots) {
-    if (slot.in === 'header') names.add(slot.name.toLowerCase());
-    else if (slot.in === 'query') parameters.add(slot.name.toLowerCase());
-    else prefixes.push(slot.prefix.toLowerCase());
-  }
+  const { names, parameters, prefixes } = placesOf(slots, own);
   const kept: Field[] = [];
   const emptied: Field[] = [];
   for (const field of fields) {
@@ -56,6 +48,39 @@ export function emptySlots(
   }
   const used = emptied.length === 0 ? null : usedSlot(emptied, slots, placeholders);
   return { fields: kept, query: parameters.size === 0 ? query : withoutParameters(query, parameters), used };
+}
+
+interface Places {
+  readonly names: ReadonlySet<string>;
+  readonly parameters: ReadonlySet<string>;
+  readonly prefixes: readonly string[];
+}
+
+/** The slots of a preset live as long as the policy; an injection adds one header of its own to them. */
+const known = new WeakMap<readonly CredentialSlot[], Map<string | null, Places>>();
+
+function placesOf(slots: readonly CredentialSlot[], own: string | null): Places {
+  const byOwn = known.get(slots) ?? new Map<string | null, Places>();
+  known.set(slots, byOwn);
+  let places = byOwn.get(own);
+  if (places === undefined) {
+    places = placesIn(slots, own);
+    byOwn.set(own, places);
+  }
+  return places;
+}
+
+function placesIn(slots: readonly CredentialSlot[], own: string | null): Places {
+  const names = new Set<string>(['authorization']);
+  if (own !== null) names.add(own);
+  const parameters = new Set<string>();
+  const prefixes: string[] = [];
+  for (const slot of slots) {
+    if (slot.in === 'header') names.add(slot.name.toLowerCase());
+    else if (slot.in === 'query') parameters.add(slot.name.toLowerCase());
+    else prefixes.push(slot.prefix.toLowerCase());
+  }
+  return { names, parameters, prefixes };
 }
 
 /** The slot with the placeholder; otherwise the first that holds anything (a made-up key, the placeholder of yesterday). */

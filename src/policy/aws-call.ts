@@ -62,7 +62,8 @@ export function readsForm(host: AwsHost | null, head: RequestHead): boolean {
 }
 
 function hasFormType(head: RequestHead): boolean {
-  for (const { key, value } of head.headers) if (key === 'content-type' && mediaType(value) === FORM_TYPE) return true;
+  for (const { key, value } of head.headers.fields)
+    if (key === 'content-type' && mediaType(value) === FORM_TYPE) return true;
   return false;
 }
 
@@ -105,7 +106,7 @@ export function awsServices({ host, head }: Pick<AwsRequest, 'host' | 'head'>): 
 /** Service of the credential scope in Authorization or in `X-Amz-Credential`; null where the request is not signed. */
 function scopeServiceOf(head: RequestHead): string | null | 'ambiguous' {
   const credentials: string[] = [];
-  for (const { key, value } of head.headers) {
+  for (const { key, value } of head.headers.fields) {
     if (key !== 'authorization' || !value.startsWith('AWS4-')) continue;
     const parts = value.slice(value.indexOf(' ') + 1).split(',');
     const found = parts

@@ -186,7 +186,7 @@ function unspeakable({ question, view: { head } }: Hearing): Denial | null {
   if (head.form === 'authority' || NEVER.has(head.method.toUpperCase())) {
     return deny(question, 'rule_missing', null, `no rule can allow ${head.method.toUpperCase()}`);
   }
-  for (const { key } of head.headers) {
+  for (const { key } of head.headers.fields) {
     const reason = key.charCodeAt(0) === 0x78 ? OVERRIDES.get(key) : undefined;
     if (reason !== undefined) return deny(question, reason, null, `the field ${key} could make it another request`);
   }

@@ -54,7 +54,7 @@ function filterResponse(response: UpstreamResponse): FilteredResponse {
 }
 
 function isEncoded(headers: HeaderList): boolean {
-  for (const { key, value } of headers) {
+  for (const { key, value } of headers.fields) {
     if (key === 'content-encoding' && value !== '' && value.toLowerCase() !== 'identity') return true;
   }
   return false;

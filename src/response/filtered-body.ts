@@ -23,6 +23,7 @@ export class FilteredBody implements Body {
   readonly #filters: BodyFilters;
   #trailers: HeaderList | null = null;
   #over = false;
+  #isCancelled = false;
 
   constructor(source: Body, filters: BodyFilters) {
     this.length = source.length;
@@ -32,6 +33,10 @@ export class FilteredBody implements Body {
 
   get trailers(): HeaderList | null {
     return this.#trailers;
+  }
+
+  get isOver(): boolean {
+    return this.#over && !this.#isCancelled;
   }
 
   async read(): Promise<Buffer | null> {
@@ -46,21 +51,26 @@ export class FilteredBody implements Body {
   take(): Buffer | null {
     while (!this.#over) {
       const chunk = this.#source.take();
-      if (chunk === null) return null;
-      const bytes = this.#clean(chunk);
+      if (chunk === null && !this.#source.isOver) return null;
+      const bytes = chunk === null ? this.#finish() : this.#clean(chunk);
       if (bytes.length > 0) return bytes;
     }
     return null;
   }
 
   cancel(): void {
+    this.#isCancelled ||= !this.#over;
     this.#over = true;
     this.#source.cancel();
   }
 
+  /** The last bytes go out together with what was held back. */
   #clean(chunk: Buffer): Buffer {
+    const isLast = this.#source.isOver;
     // Secrets first: a mask that ended early would cut one in two, and neither half were recognised.
-    return this.#masked(this.#filters.scrubber?.push(chunk) ?? chunk);
+    const bytes = this.#masked(this.#filters.scrubber?.push(chunk, isLast) ?? chunk);
+    if (isLast) this.#finish();
+    return bytes;
   }
 
   #finish(): Buffer {

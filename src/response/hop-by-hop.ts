@@ -32,14 +32,14 @@ const NEGOTIATION = /(?:^|[ ,])(?:negotiate|ntlm|kerberos|digest|mutual|scram-[a
 export function endToEndFields(headers: HeaderList, isInjected: boolean): HeaderList {
   const nominated = nominatedBy(headers);
   const kept: Field[] = [];
-  for (const field of headers) {
+  for (const field of headers.fields) {
     const { key, value } = field;
     if (CONNECTION_FIELDS.has(key) || key.startsWith('proxy-')) continue;
     if (nominated?.has(key) === true && !PROTECTED_FIELDS.has(key)) continue;
     if (isInjected && (SESSION_FIELDS.has(key) || (key === 'www-authenticate' && !isPlainChallenge(value)))) continue;
     kept.push(field);
   }
-  return new HeaderList(kept);
+  return HeaderList.owning(kept);
 }
 
 function isPlainChallenge(value: string): boolean {
@@ -48,7 +48,7 @@ function isPlainChallenge(value: string): boolean {
 
 function nominatedBy(headers: HeaderList): ReadonlySet<string> | null {
   let names: Set<string> | null = null;
-  for (const { key, value } of headers) {
+  for (const { key, value } of headers.fields) {
     if (key !== 'connection') continue;
     names ??= new Set();
     for (const option of value.split(',')) names.add(trimmed(option).toLowerCase());

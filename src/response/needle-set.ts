@@ -22,7 +22,7 @@ export class NeedleSet {
   /** How far the window may move when its last block has this hash; 0: look into `#candidates`. */
   readonly #shifts: Uint16Array;
   readonly #candidates = new Map<number, Buffer[]>();
-  readonly #byFirstByte = new Map<number, Buffer[]>();
+  readonly #byFirstByte: (readonly Buffer[] | undefined)[] = new Array(256).fill(undefined);
 
   /** Null where there is nothing to look for. */
   static of(needles: readonly Buffer[]): NeedleSet | null {
@@ -49,8 +49,14 @@ export class NeedleSet {
       const block = this.#shortest === 1 ? (needle[0] ?? 0) : blockAt(needle, last);
       this.#shifts[block] = 0;
       listIn(this.#candidates, block).push(needle);
-      listIn(this.#byFirstByte, needle[0] ?? 0).push(needle);
+      const first = needle[0] ?? 0;
+      this.#byFirstByte[first] = [...(this.#byFirstByte[first] ?? []), needle];
     }
+  }
+
+  /** Length in `bytes` of the shortest needle. */
+  get shortest(): number {
+    return this.#shortest;
   }
 
   /** All occurrences in no certain order. */
@@ -83,7 +89,7 @@ export class NeedleSet {
   heldLength(bytes: Buffer): number {
     const total = bytes.length;
     for (let start = Math.max(0, total - this.#longest + 1); start < total; start++) {
-      const needles = this.#byFirstByte.get(bytes[start] ?? 0);
+      const needles = this.#byFirstByte[bytes[start] ?? 0];
       if (needles === undefined) continue;
       const length = total - start;
       for (const needle of needles) {

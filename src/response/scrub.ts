@@ -10,7 +10,6 @@ import type { HeaderList } from '../core/headers.ts';
 import type { NeedleSet, Range } from './needle-set.ts';
 
 const STAR = 0x2a;
-const LF = 0x0a;
 const NOTHING = Buffer.alloc(0);
 
 export class Scrubber {
@@ -29,12 +28,12 @@ export class Scrubber {
     return this.#count;
   }
 
-  /** Takes the chunk over and may change it; returns what can go on, maybe nothing. */
-  push(chunk: Buffer): Buffer {
+  /** Takes the chunk over and may change it; returns what can go on: all where it is the last, otherwise maybe nothing. */
+  push(chunk: Buffer, isLast = false): Buffer {
     const known = this.#held.length;
     const bytes = known === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     const found = this.#needles.find(bytes);
-    const ready = bytes.length - this.#needles.heldLength(bytes);
+    const ready = isLast ? bytes.length : bytes.length - this.#needles.heldLength(bytes);
     const marks: Range[] = [];
     for (const range of this.#marks) strike(bytes, range, ready, marks);
     for (const range of found) {
@@ -66,6 +65,7 @@ function strike(bytes: Buffer, [start, end]: Range, ready: number, later: Range[
 
 /** The text with all occurrences replaced, and how many there were. */
 export function scrubText(needles: NeedleSet, text: string): { readonly text: string; readonly count: number } {
+  if (text.length < needles.shortest) return { text, count: 0 };
   const bytes = Buffer.from(text, 'latin1');
   const found = needles.find(bytes);
   for (const [start, end] of found) bytes.fill(STAR, start, end);
@@ -89,15 +89,7 @@ export function scrubFields(needles: NeedleSet, headers: HeaderList): number {
 
 /** One search over all fields: nearly every head is clean. */
 function carriesAny(needles: NeedleSet, headers: HeaderList): boolean {
-  let size = 0;
-  for (const { name, value } of headers) size += name.length + value.length + 2;
-  const bytes = Buffer.allocUnsafe(size);
-  let at = 0;
-  for (const { name, value } of headers) {
-    at += bytes.write(name, at, 'latin1');
-    bytes[at++] = LF;
-    at += bytes.write(value, at, 'latin1');
-    bytes[at++] = LF;
-  }
-  return needles.find(bytes).length > 0;
+  let text = '';
+  for (const { name, value } of headers.fields) text += `${name}\n${value}\n`;
+  return needles.find(Buffer.from(text, 'latin1')).length > 0;
 }

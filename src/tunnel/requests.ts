@@ -7,7 +7,9 @@
  * Source: RFC 9110 §7.4 (misdirected request), §15.5.20; RFC 9112 §9.
  */
 import type { Duplex } from 'node:stream';
+import type { Deadlines, Watched } from '../core/deadlines.ts';
 import { EgressError } from '../core/errors.ts';
+import type { HeaderList } from '../core/headers.ts';
 import type { Body, Framing, RequestHead, ResponseHead } from '../core/message.ts';
 import { serializeResponseHead } from '../http1/head-writer.ts';
 import { REQUEST_LIMITS } from '../http1/message-parser.ts';
@@ -31,23 +33,33 @@ export interface RequestLimits {
   readonly tunnelLifetimeMs: number;
 }
 
-export class TunnelRequests {
+/** What all tunnels share. */
+export interface RequestParts {
+  readonly limits: RequestLimits;
+  readonly deadlines: Deadlines;
+}
+
+export class TunnelRequests implements Watched {
   readonly tunnel: Tunnel;
+  /** While the next head is waited for. */
+  deadline = Number.POSITIVE_INFINITY;
   readonly #stream: Duplex;
   readonly #reader: MessageReader<RequestHead>;
-  readonly #limits: RequestLimits;
+  readonly #parts: RequestParts;
   readonly #gone = new AbortController();
   #over = false;
   #draining = false;
 
-  constructor(tunnel: Tunnel, stream: Duplex, reader: MessageReader<RequestHead>, limits: RequestLimits) {
+  constructor(tunnel: Tunnel, stream: Duplex, reader: MessageReader<RequestHead>, parts: RequestParts) {
     this.tunnel = tunnel;
     this.#stream = stream;
     this.#reader = reader;
-    this.#limits = limits;
-    const lifetime = setTimeout(() => this.drain(), limits.tunnelLifetimeMs).unref();
+    this.#parts = parts;
+    const lifetime = setTimeout(() => this.drain(), parts.limits.tunnelLifetimeMs).unref();
+    parts.deadlines.watch(this);
     stream.once('close', () => {
       clearTimeout(lifetime);
+      parts.deadlines.unwatch(this);
       this.#gone.abort(new EgressError('downstream_aborted'));
     });
   }
@@ -62,11 +74,26 @@ export class TunnelRequests {
     if (this.#reader.isIdle) this.close();
   }
 
+  expire(): void {
+    this.#reader.giveUp(new EgressError('request_timeout'));
+  }
+
   /** Null when the tunnel has ended in order. @throws EgressError; the tunnel is then over, and `answer` may still speak. */
   async next(): Promise<DownstreamRequest | null> {
     if (this.#over || this.#draining) return null;
-    const message = await this.#nextMessage();
-    return message === null ? null : this.accept(message.head, message.body);
+    const { deadlines, limits } = this.#parts;
+    this.deadline = deadlines.in(limits.idleTimeoutMs);
+    try {
+      const message = await this.#reader.next();
+      return message === null ? null : this.accept(message.head, message.body);
+    } catch (error) {
+      this.#over = true;
+      // Idle is no failure: nobody asked anything.
+      if (error instanceof EgressError && error.code === 'request_timeout' && this.#reader.isIdle) return null;
+      throw error;
+    } finally {
+      this.deadline = Number.POSITIVE_INFINITY;
+    }
   }
 
   /** Checks a head against the tunnel. @throws EgressError */
@@ -76,23 +103,8 @@ export class TunnelRequests {
       this.#over = true;
       throw wrong;
     }
-    let mayContinue = head.expectsContinue;
-    return {
-      tunnel: this.tunnel.kind === 'forward' ? tunnelFor(this.tunnel.connection, head) : this.tunnel,
-      head,
-      body,
-      signal: this.#gone.signal,
-      continue: () => {
-        if (mayContinue) this.#stream.write(CONTINUE);
-        mayContinue = false;
-      },
-      respond: async (response, responseBody) => {
-        // A client that still waits for 100 must not be followed by a guess whether its body comes (RFC 9110 §10.1.1).
-        if (mayContinue) this.#over = true;
-        mayContinue = false;
-        return this.#respond(head, response, responseBody);
-      },
-    };
+    const tunnel = this.tunnel.kind === 'forward' ? tunnelFor(this.tunnel.connection, head) : this.tunnel;
+    return new TunnelRequest(this, tunnel, head, body);
   }
 
   /** Answers outside of any request, then the tunnel is over: for what could not even be parsed. */
@@ -106,15 +118,17 @@ export class TunnelRequests {
     this.#stream.end(() => this.#stream.destroy());
   }
 
-  async #nextMessage(): Promise<{ head: RequestHead; body: Body } | null> {
-    try {
-      return await within(this.#reader.next(), this.#limits.idleTimeoutMs);
-    } catch (error) {
-      this.#over = true;
-      // Idle is no failure: nobody asked anything.
-      if (error instanceof EgressError && error.code === 'request_timeout' && this.#reader.isIdle) return null;
-      throw error;
-    }
+  sendContinue(): void {
+    this.#stream.write(CONTINUE);
+  }
+
+  /** `isLast`: nothing that follows on this tunnel could be told apart from the request's body. */
+  async respond(request: RequestHead, isLast: boolean, response: ResponseHead, body: Body): Promise<number> {
+    if (isLast || !request.keepAlive || this.#draining) this.#over = true;
+    const bytes = await this.#write(request.version, response, body);
+    if (!this.#over && !this.#reader.isBetweenMessages && !(await this.#discardBody())) this.#over = true;
+    if (this.#over) await this.#linger();
+    return bytes;
   }
 
   #misfit(head: RequestHead): EgressError | null {
@@ -131,18 +145,10 @@ export class TunnelRequests {
     return null;
   }
 
-  async #respond(request: RequestHead, response: ResponseHead, body: Body): Promise<number> {
-    if (!request.keepAlive || this.#draining) this.#over = true;
-    const bytes = await this.#write(request.version, response, body);
-    if (!this.#over && !(await this.#discardBody(MAX_DRAIN_BYTES))) this.#over = true;
-    if (this.#over) await this.#linger();
-    return bytes;
-  }
-
   /** Whether the request's body is over, what was left of it dropped. */
-  async #discardBody(limitBytes: number): Promise<boolean> {
+  async #discardBody(): Promise<boolean> {
     try {
-      return await within(this.#reader.drain(limitBytes), this.#limits.idleTimeoutMs);
+      return await within(this.#reader.drain(MAX_DRAIN_BYTES), this.#parts.limits.idleTimeoutMs);
     } catch {
       return false;
     }
@@ -155,14 +161,19 @@ export class TunnelRequests {
     this.close();
   }
 
-  async #write(version: '1.0' | '1.1', response: ResponseHead, body: Body): Promise<number> {
+  #write(version: '1.0' | '1.1', response: ResponseHead, body: Body): number | Promise<number> {
     const framing = framingFor(version, response.framing);
     if (framing.kind === 'close') this.#over = true;
-    const headers = response.headers.copy();
-    if (this.#over) headers.set('Connection', 'close');
-    const head = serializeResponseHead({ ...response, version: '1.1', headers, framing });
+    const headers = this.#over ? withClose(response.headers) : response.headers;
+    const { status, reason, keepAlive } = response;
+    const head = serializeResponseHead({ status, reason, version: '1.1', headers, framing, keepAlive });
+    const written = writeMessage(this.#stream, head, framing, body, { signal: this.#gone.signal });
+    return typeof written === 'number' ? written : this.#unlessBroken(written);
+  }
+
+  async #unlessBroken(written: Promise<number>): Promise<number> {
     try {
-      return await writeMessage(this.#stream, head, framing, body, { signal: this.#gone.signal });
+      return await written;
     } catch (error) {
       // A response that broke must not look complete: no terminator, no orderly end.
       this.#over = true;
@@ -172,19 +183,57 @@ export class TunnelRequests {
   }
 }
 
+class TunnelRequest implements DownstreamRequest {
+  readonly tunnel: Tunnel;
+  readonly head: RequestHead;
+  readonly body: Body;
+  readonly #requests: TunnelRequests;
+  #mayContinue: boolean;
+
+  constructor(requests: TunnelRequests, tunnel: Tunnel, head: RequestHead, body: Body) {
+    this.#requests = requests;
+    this.tunnel = tunnel;
+    this.head = head;
+    this.body = body;
+    this.#mayContinue = head.expectsContinue;
+  }
+
+  get signal(): AbortSignal {
+    return this.#requests.signal;
+  }
+
+  continue(): void {
+    if (this.#mayContinue) this.#requests.sendContinue();
+    this.#mayContinue = false;
+  }
+
+  respond(head: ResponseHead, body: Body): Promise<number> {
+    // A client that still waits for 100 must not be followed by a guess whether its body comes (RFC 9110 §10.1.1).
+    const isLast = this.#mayContinue;
+    this.#mayContinue = false;
+    return this.#requests.respond(this.head, isLast, head, body);
+  }
+}
+
+function withClose(headers: HeaderList): HeaderList {
+  const closing = headers.copy();
+  closing.set('Connection', 'close');
+  return closing;
+}
+
 /** The requests of a connection that needs no TLS of ours; its first one has been read already. */
-export function forwardRequests(open: OpenTunnel, limits: RequestLimits): TunnelRequests {
-  return new TunnelRequests(open.tunnel, open.tunnel.connection.socket, open.reader, limits);
+export function forwardRequests(open: OpenTunnel, parts: RequestParts): TunnelRequests {
+  return new TunnelRequests(open.tunnel, open.tunnel.connection.socket, open.reader, parts);
 }
 
 /** The requests inside a tunnel whose TLS is terminated. */
-export function secureRequests(tunnel: Tunnel, secure: Duplex, limits: RequestLimits): TunnelRequests {
+export function secureRequests(tunnel: Tunnel, secure: Duplex, parts: RequestParts): TunnelRequests {
   const parser = createRequestParser({ limits: REQUEST_LIMITS, defaultScheme: 'https' });
   return new TunnelRequests(
     tunnel,
     secure,
     new MessageReader<RequestHead>(secure, parser, { closed: 'downstream_aborted' }),
-    limits,
+    parts,
   );
 }
 

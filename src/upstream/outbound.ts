@@ -8,12 +8,12 @@
  * Source: RFC 9112 §9.3 to §9.6, RFC 9110 §15.2 (1xx), §9.2.2.
  * Not here: which connection (`pool.ts`); whether to try again (`send.ts`).
  */
+import type { Deadlines, Watched } from '../core/deadlines.ts';
 import { EgressError, toEgressError } from '../core/errors.ts';
-import type { RequestHead } from '../core/message.ts';
+import type { Framing, RequestHead } from '../core/message.ts';
 import { serializeRequestHead } from '../http1/head-writer.ts';
 import { writeMessage } from '../http1/message-writer.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
-import type { Deadlines, Watched } from './deadlines.ts';
 import type { UpstreamOptions } from './options.ts';
 import type { Pool } from './pool.ts';
 import { RequestBody } from './request-body.ts';
@@ -69,9 +69,9 @@ export class Outbound implements Watched {
 
   /** Resolves at the final response head. @throws EgressError; the connection is dropped then. */
   async run(): Promise<ResponseMessage> {
-    this.#signal.addEventListener('abort', this.#abort);
+    this.#signal.addEventListener('abort', this);
     this.#parts.deadlines.watch(this);
-    if (this.#signal.aborted) this.#abort();
+    if (this.#signal.aborted) this.handleEvent();
     try {
       this.#write();
       const { head, body } = await this.#finalMessage();
@@ -83,7 +83,8 @@ export class Outbound implements Watched {
       const hint = hintMs(head.headers.get('keep-alive'));
       const isLast = !head.keepAlive || head.framing.kind === 'close';
       const answer = new ResponseBody(body, this, () => this.#complete(isLast, hint));
-      if (head.framing.kind === 'none' || body.length === 0) await answer.read();
+      // Nothing may come to fetch the end of a body that has no bytes.
+      if (body.isOver) answer.take();
       return { head, body: answer };
     } catch (thrown) {
       throw this.broken(thrown);
@@ -137,13 +138,17 @@ export class Outbound implements Watched {
       else this.rests();
     });
     this.#body = watched;
-    writeMessage(socket, bytes, head.framing, watched, { zeroHead: true, signal: watched.stopped }).then(
-      () => this.#written(),
-      (thrown: unknown) => {
-        bytes.fill(0);
-        this.#writeFailed(watched, thrown);
-      },
-    );
+    void this.#writeWithBody(bytes, head.framing, watched);
+  }
+
+  async #writeWithBody(head: Buffer, framing: Framing, body: RequestBody): Promise<void> {
+    try {
+      await writeMessage(this.#connection.socket, head, framing, body, { zeroHead: true, signal: body.stopped });
+      this.#written();
+    } catch (thrown) {
+      head.fill(0);
+      this.#writeFailed(body, thrown);
+    }
   }
 
   /** All is handed to the socket; the writer has waited for what the upstream was slow to take. */
@@ -185,7 +190,10 @@ export class Outbound implements Watched {
     this.deadline = this.#parts.deadlines.in(durationMs);
   }
 
-  readonly #abort = (): void => this.#end(toEgressError(this.#signal.reason));
+  /** The signal aborts. */
+  handleEvent(): void {
+    this.#end(toEgressError(this.#signal.reason));
+  }
 
   /** Cuts the connection; whoever waits for it learns why from `broken`. */
   #end(reason: EgressError): void {
@@ -197,7 +205,7 @@ export class Outbound implements Watched {
   #finish(): void {
     this.#isOver = true;
     this.#parts.deadlines.unwatch(this);
-    this.#signal.removeEventListener('abort', this.#abort);
+    this.#signal.removeEventListener('abort', this);
     this.#body?.stop();
   }
 }

@@ -47,9 +47,9 @@ export class Pool {
   readonly #live = new Set<UpstreamConnection>();
   /** Last used at the end. */
   readonly #idle = new Map<string, UpstreamConnection[]>();
-  /** Until when the upstream said it would keep an idle connection; monotonic `ms`. */
-  readonly #idleUntil = new WeakMap<UpstreamConnection, number>();
   readonly #shares = new Map<string, Share>();
+  /** Given back since the last poll; `served` tells whether they were used again before it was over. */
+  #unheard: { readonly connection: UpstreamConnection; readonly served: number }[] = [];
   #sweep: ScheduledTask | null = null;
   #isClosed = false;
 
@@ -64,8 +64,14 @@ export class Pool {
   }
 
   /** An idle connection that is still good; null where there is none. The caller owns it until `release` or `drop`. */
-  async take(claim: Claim): Promise<UpstreamConnection | null> {
-    for (let top = this.#pop(claim); top !== null; top = this.#pop(claim)) {
+  take(claim: Claim): UpstreamConnection | null | Promise<UpstreamConnection | null> {
+    const top = this.#pop(claim);
+    if (top === null || (top.silentSince === top.served && top.isReady)) return top;
+    return this.#takeAfterPoll(top, claim);
+  }
+
+  async #takeAfterPoll(first: UpstreamConnection, claim: Claim): Promise<UpstreamConnection | null> {
+    for (let top: UpstreamConnection | null = first; top !== null; top = this.#pop(claim)) {
       await nextPoll();
       if (top.isReady) return top;
       this.drop(top);
@@ -78,7 +84,7 @@ export class Pool {
     const limitMs = isIdempotent ? MAX_IDLE_MS : MAX_IDLE_NON_IDEMPOTENT_MS;
     const now = this.#clock.monotonicMs();
     for (let top = stack?.at(-1); stack !== undefined && top !== undefined; top = stack.at(-1)) {
-      const isGood = top.isSound && now < (this.#idleUntil.get(top) ?? 0);
+      const isGood = top.isSound && now < top.idleUntil;
       // All below are older still, but good for a request that may be repeated.
       if (isGood && now - top.idleSince >= limitMs) return null;
       stack.pop();
@@ -123,14 +129,28 @@ export class Pool {
     }
     connection.idleSince = this.#clock.monotonicMs();
     const keptMs = Math.min(MAX_IDLE_MS, hintMs === null ? MAX_IDLE_MS : hintMs - HINT_MARGIN_MS);
-    this.#idleUntil.set(connection, connection.idleSince + keptMs);
+    connection.idleUntil = connection.idleSince + keptMs;
     const { text, workload } = connection.key;
     const stack = this.#idle.get(text);
     if (stack === undefined) this.#idle.set(text, [connection]);
     else stack.push(connection);
     connection.rest(this.drop);
+    this.#listen(connection);
     this.#sweep ??= this.#clock.schedule(SWEEP_MS, () => this.#sweepIdle());
     this.#wake(workload);
+  }
+
+  /** Notes once the kernel was asked whether anything came behind the last answer; one pair of turns serves all that wait. */
+  #listen(connection: UpstreamConnection): void {
+    this.#unheard.push({ connection, served: connection.served });
+    if (this.#unheard.length > 1) return;
+    setImmediate(() => {
+      const heard = this.#unheard;
+      this.#unheard = [];
+      setImmediate(() => {
+        for (const { connection, served } of heard) connection.silentSince = served;
+      });
+    });
   }
 
   /** Ends a connection; idempotent. */
@@ -241,7 +261,7 @@ export class Pool {
     const now = this.#clock.monotonicMs();
     for (const stack of [...this.#idle.values()]) {
       for (const connection of [...stack]) {
-        if (!connection.isReady || now >= (this.#idleUntil.get(connection) ?? 0)) this.drop(connection);
+        if (!connection.isReady || now >= connection.idleUntil) this.drop(connection);
       }
     }
     if (this.#idle.size > 0) this.#sweep = this.#clock.schedule(SWEEP_MS, () => this.#sweepIdle());

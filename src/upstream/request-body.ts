@@ -13,7 +13,7 @@ export class RequestBody implements Body {
   readonly #onTurn: (isWriting: boolean) => void;
   readonly #stop = new AbortController();
   #taken = 0;
-  #isOver = false;
+  #hasEnded = false;
   #failure: EgressError | null = null;
 
   /** `onTurn`: true when bytes were handed out and are being written, false while the source is asked. */
@@ -27,9 +27,13 @@ export class RequestBody implements Body {
     return this.#source.trailers;
   }
 
+  get isOver(): boolean {
+    return this.#hasEnded || this.#source.isOver;
+  }
+
   /** All of it was handed out. */
   get isWhole(): boolean {
-    return this.#isOver || (this.length !== null && this.#taken >= this.length);
+    return this.isOver || (this.length !== null && this.#taken >= this.length);
   }
 
   /** What the source threw. */
@@ -63,13 +67,13 @@ export class RequestBody implements Body {
 
   /** Nothing more is to be read or written; idempotent, and nothing happens where all is out already. */
   stop(): void {
-    if (this.#isOver || this.#stop.signal.aborted) return;
+    if (this.isOver || this.#stop.signal.aborted) return;
     this.#stop.abort();
     if (!this.isWhole) this.#source.cancel();
   }
 
   #hand(chunk: Buffer | null): Buffer | null {
-    if (chunk === null) this.#isOver = true;
+    if (chunk === null) this.#hasEnded = true;
     else this.#taken += chunk.length;
     this.#onTurn(true);
     return chunk;

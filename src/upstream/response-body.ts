@@ -1,8 +1,7 @@
 /**
  * Duty: a response body that gives its connection back when it ends.
  * In → Out: Body of the codec → Body for the next hop.
- * Holds: the end is reported once, also where the reader stops at the last byte of a known length; time counts only
- *   while the reader waits.
+ * Holds: the end is reported once, together with the last bytes; time counts only while the reader waits.
  * Fails: `http_response_incomplete` where the connection ends first; what the exchange says.
  */
 import { EgressError } from '../core/errors.ts';
@@ -23,9 +22,9 @@ export class ResponseBody implements Body {
   readonly #source: Body;
   readonly #owner: BodyOwner;
   readonly #onEnd: () => void;
-  #received = 0;
-  #ending: Promise<Buffer | null> | null = null;
-  #isOver = false;
+  /** Nothing more is handed out. */
+  #isDone = false;
+  #hasEnded = false;
   #failure: EgressError | null = null;
 
   constructor(source: Body, owner: BodyOwner, onEnd: () => void) {
@@ -39,26 +38,32 @@ export class ResponseBody implements Body {
     return this.#source.trailers;
   }
 
+  get isOver(): boolean {
+    return this.#hasEnded;
+  }
+
   async read(): Promise<Buffer | null> {
     const here = this.take();
     if (here !== null) return here;
     if (this.#failure !== null) throw this.#failure;
-    if (this.#isOver) return null;
+    if (this.#isDone) return null;
     this.#owner.waits();
     try {
-      const chunk = await (this.#ending ?? this.#source.read());
+      const chunk = await this.#source.read();
       this.#owner.rests();
-      return this.#hand(chunk);
+      if (chunk === null || this.#source.isOver) this.#end();
+      return chunk;
     } catch (thrown) {
       throw this.#broken(thrown);
     }
   }
 
   take(): Buffer | null {
-    if (this.#isOver || this.#ending !== null) return null;
+    if (this.#isDone) return null;
     try {
       const chunk = this.#source.take();
-      return chunk === null ? null : this.#hand(chunk);
+      if (this.#source.isOver) this.#end();
+      return chunk;
     } catch (thrown) {
       this.#broken(thrown);
       return null;
@@ -66,32 +71,22 @@ export class ResponseBody implements Body {
   }
 
   cancel(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+    if (this.#isDone) return;
+    this.#isDone = true;
     this.#owner.cancel();
   }
 
-  #hand(chunk: Buffer | null): Buffer | null {
-    if (chunk === null) {
-      if (!this.#isOver) this.#onEnd();
-      this.#isOver = true;
-      return null;
-    }
-    this.#received += chunk.length;
-    // The end follows without another byte on the wire: see it now, for the reader may not come again.
-    if (this.#received === this.length) {
-      this.#ending = this.#source.read();
-      this.#ending.then(
-        (end) => this.#hand(end),
-        (thrown) => this.#broken(thrown),
-      );
-    }
-    return chunk;
+  /** Told with the last bytes, for the reader may not come again. */
+  #end(): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#hasEnded = true;
+    this.#onEnd();
   }
 
   #broken(thrown: unknown): EgressError {
     if (this.#failure !== null) return this.#failure;
-    this.#isOver = true;
+    this.#isDone = true;
     const error = this.#owner.broken(thrown);
     this.#failure =
       error.code === 'connection_terminated' ? new EgressError('http_response_incomplete', { cause: error }) : error;

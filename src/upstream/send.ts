@@ -8,9 +8,9 @@
  * Not here: the single parts (`resolve.ts`, `dial.ts`, `pool.ts`, `outbound.ts`).
  */
 import type { Clock } from '../core/clock.ts';
+import { Deadlines } from '../core/deadlines.ts';
 import { EgressError, toEgressError } from '../core/errors.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
-import { Deadlines } from './deadlines.ts';
 import { type Dialled, dial } from './dial.ts';
 import type { UpstreamOptions } from './options.ts';
 import { Outbound } from './outbound.ts';

@@ -35,8 +35,10 @@ export class UpstreamConnection {
   readonly socket: Socket;
   /** Exchanges begun. */
   served = 0;
-  /** Monotonic `ms`; means something in the pool only. */
+  /** These three mean something in the pool only: monotonic `ms`, and `served` when the socket was last known to be silent. */
   idleSince = 0;
+  idleUntil = 0;
+  silentSince = 0;
   /** The credential ended: not for another exchange. */
   isForgotten = false;
   /** Why it broke; null where it did not, or the peer just closed. */

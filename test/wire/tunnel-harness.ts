@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { createAuditStage } from '../../src/audit/exchange-record.ts';
 import { type ConnectionStages, serveConnection } from '../../src/connection.ts';
+import { Deadlines } from '../../src/core/deadlines.ts';
 import { EgressError } from '../../src/core/errors.ts';
 import { HeaderList } from '../../src/core/headers.ts';
 import { bodyOf, collectBody } from '../../src/core/message.ts';
@@ -59,6 +60,7 @@ export async function openTunnelProxy(
     idleTimeoutMs: timeouts.idleTimeoutMs ?? 5_000,
     tunnelLifetimeMs: timeouts.tunnelLifetimeMs ?? 60_000,
   };
+  const parts = { limits, deadlines: new Deadlines(clock, limits.idleTimeoutMs) };
   const stages: ConnectionStages = {
     openTunnel: (connection) => openTunnel(connection, timeouts.headDeadlineMs ?? 5_000),
     identify: async (tunnel) => {
@@ -67,8 +69,8 @@ export async function openTunnelProxy(
     },
     forbids: (_workload, tunnel) => (tunnel.authority.host === 'forbidden.example' ? DENIED : null),
     terminate: async (open) =>
-      secureRequests(open.tunnel, await terminate(open, ca, timeouts.tlsHandshakeTimeoutMs ?? 5_000), limits),
-    forward: (open) => forwardRequests(open, limits),
+      secureRequests(open.tunnel, await terminate(open, ca, timeouts.tlsHandshakeTimeoutMs ?? 5_000), parts),
+    forward: (open) => forwardRequests(open, parts),
     refuse,
     exchange: (_workload, request) => exchange(request, seen),
     track: () => () => {},

@@ -69,6 +69,7 @@ function slowBody(length: number | null = null) {
       return here.length > 0 ? Promise.resolve(here.shift() ?? null) : new Promise((resolve) => waiting.push(resolve));
     },
     take: () => null,
+    isOver: false,
     trailers: null,
     cancel: () => {
       state.isCancelled = true;
@@ -226,6 +227,7 @@ describe('one exchange', () => {
       length: null,
       read: () => Promise.resolve(Buffer.alloc(65_536)),
       take: () => null,
+      isOver: false,
       trailers: null,
       cancel: () => {},
     };
@@ -281,6 +283,7 @@ describe('one exchange', () => {
       length: 10,
       read: () => Promise.reject(new EgressError('request_malformed')),
       take: () => null,
+      isOver: false,
       trailers: null,
       cancel: () => {},
     };

@@ -31,7 +31,7 @@ const stage = createInjectionStage({ clock: new FakeClock(), maxBufferedBodyByte
 type Fields = readonly (readonly [string, string])[];
 const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');
 
-function inject(permit: PermitParts, fields: Fields, target = '/v1/x'): Promise<AuthorizedRequest | Denial> {
+async function inject(permit: PermitParts, fields: Fields, target = '/v1/x'): Promise<AuthorizedRequest | Denial> {
   const credential = permit.injection === undefined ? null : credentialOf({ key: KEY });
   return stage.inject(
     permitFor(permit),

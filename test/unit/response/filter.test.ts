@@ -27,11 +27,20 @@ describe('response stage', () => {
 
   it('gives an event at once, also through take', () => {
     const response = filter(
-      responseOf({ body: chunksBody([Buffer.from('data: 1\n\n'), Buffer.from('data: s')]), needles }),
+      responseOf({ body: chunksBody(['data: 1\n\n', 'data: s', 'x\n\n'].map((text) => Buffer.from(text))), needles }),
     );
     expect(response.body.take()?.toString()).toBe('data: 1\n\n');
     expect(response.body.take()?.toString()).toBe('data: ');
+    expect(response.body.isOver).toBe(false);
+    expect(response.body.take()?.toString()).toBe('sx\n\n');
+    expect(response.body.isOver).toBe(true);
     expect(response.body.take()).toBeNull();
+  });
+
+  it('lets go of what it held back together with the last bytes', () => {
+    const response = filter(responseOf({ body: chunksBody([Buffer.from('data: s')]), needles }));
+    expect(response.body.take()?.toString()).toBe('data: s');
+    expect(response.body.isOver).toBe(true);
   });
 
   it('keeps the length', () => {

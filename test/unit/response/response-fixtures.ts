@@ -17,6 +17,9 @@ export function chunksBody(
     length,
     read: () => Promise.resolve(rest.shift() ?? null),
     take: () => rest.shift() ?? null,
+    get isOver() {
+      return rest.length === 0;
+    },
     trailers,
     cancel: () => {
       isCancelled = true;

@@ -21,6 +21,7 @@ function owner() {
 const failing = (code: 'connection_terminated' | 'connection_read_timeout'): Body => ({
   ...bodyOf(Buffer.alloc(0)),
   length: null,
+  isOver: false,
   read: () => Promise.reject(new EgressError(code)),
 });
 

@@ -1,9 +1,9 @@
 /**
- * Duty: the deadlines of all exchanges under way, with one timer for all of them.
+ * Duty: the deadlines of everything of one kind that is under way, with one timer for all of them.
  * In → Out: Watched → `expire` once its time has come, at most one tick late.
  * Holds: moving a deadline costs an assignment; no timer runs where nothing is watched, and none keeps the process alive.
  */
-import type { Clock } from '../core/clock.ts';
+import type { Clock, ScheduledTask } from './clock.ts';
 
 export interface Watched {
   /** Monotonic `ms`; Infinity: nothing is waited for. */
@@ -16,7 +16,7 @@ export class Deadlines {
   readonly #clock: Clock;
   readonly #tickMs: number;
   readonly #watched = new Set<Watched>();
-  #timer: NodeJS.Timeout | null = null;
+  #tick: ScheduledTask | null = null;
 
   /** `shortestMs`: the shortest time that anything is given; sets how exact the tick must be. */
   constructor(clock: Clock, shortestMs: number) {
@@ -31,24 +31,20 @@ export class Deadlines {
 
   watch(watched: Watched): void {
     this.#watched.add(watched);
-    this.#timer ??= setInterval(() => this.#tick(), this.#tickMs).unref();
+    this.#tick ??= this.#clock.schedule(this.#tickMs, this.#look);
   }
 
   unwatch(watched: Watched): void {
     this.#watched.delete(watched);
   }
 
-  #tick(): void {
-    if (this.#watched.size === 0 && this.#timer !== null) {
-      clearInterval(this.#timer);
-      this.#timer = null;
-      return;
-    }
+  readonly #look = (): void => {
     const now = this.#clock.monotonicMs();
     for (const watched of this.#watched) {
       if (watched.deadline > now) continue;
       this.#watched.delete(watched);
       watched.expire();
     }
-  }
+    this.#tick = this.#watched.size === 0 ? null : this.#clock.schedule(this.#tickMs, this.#look);
+  };
 }

@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Deadlines } from '../../../src/upstream/deadlines.ts';
+import { describe, expect, it } from 'vitest';
+import { Deadlines } from '../../../src/core/deadlines.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 
 const watched = () => {
@@ -13,23 +13,17 @@ const watched = () => {
 
 describe('deadlines', () => {
   const clock = new FakeClock();
-  const pass = async (ms: number): Promise<void> => {
-    await clock.advance(ms);
-    await vi.advanceTimersByTimeAsync(ms);
-  };
-  beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
-  afterEach(() => void vi.useRealTimers());
 
   it('expires once what is due, not before, at most a tick after', async () => {
     const deadlines = new Deadlines(clock, 1_000);
     const one = watched();
     one.deadline = deadlines.in(1_000);
     deadlines.watch(one);
-    await pass(990);
+    await clock.advance(990);
     expect(one.expired).toBe(0);
-    await pass(110);
+    await clock.advance(110);
     expect(one.expired).toBe(1);
-    await pass(1_000);
+    await clock.advance(1_000);
     expect(one.expired).toBe(1);
   });
 
@@ -43,20 +37,22 @@ describe('deadlines', () => {
     moved.deadline = deadlines.in(300);
     resting.deadline = Number.POSITIVE_INFINITY;
     deadlines.unwatch(unwatched);
-    await pass(200);
+    await clock.advance(200);
     expect([moved.expired, resting.expired, unwatched.expired]).toEqual([0, 0, 0]);
-    await pass(120);
+    await clock.advance(120);
     expect([moved.expired, resting.expired, unwatched.expired]).toEqual([1, 0, 0]);
   });
 
   it('runs no timer where nothing is watched', async () => {
+    const clock = new FakeClock();
     const deadlines = new Deadlines(clock, 100);
-    expect(vi.getTimerCount()).toBe(0);
+    await clock.advance(1_000);
+    expect(clock.pending).toBe(0);
     const one = watched();
     deadlines.watch(one);
-    expect(vi.getTimerCount()).toBe(1);
+    expect(clock.pending).toBe(1);
     deadlines.unwatch(one);
-    await pass(20);
-    expect(vi.getTimerCount()).toBe(0);
+    await clock.advance(20);
+    expect(clock.pending).toBe(0);
   });
 });
