@@ -8,7 +8,7 @@
  */
 
 import { EgressError } from '../core/errors.ts';
-import { createSpiffeId } from '../core/spiffe-id.ts';
+import { createSpiffeId, type SpiffeId } from '../core/spiffe-id.ts';
 import type { Connection } from '../listener/connection.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { InstanceRegistry } from './instances.ts';
@@ -17,7 +17,7 @@ import type { SelectorKey, WorkloadIdentityOptions } from './options.ts';
 import { derivePlaceholders } from './placeholders.ts';
 import { tokenIn } from './proxy-authorization.ts';
 import { type SocketOwner, socketOwner } from './socket-owner.ts';
-import type { Workload } from './workload.ts';
+import type { Placeholders, Workload } from './workload.ts';
 
 export interface AccountNames {
   userName(uid: number): string | null;
@@ -43,15 +43,10 @@ export interface WorkloadStage {
 }
 
 export function createWorkloadStage(parts: IdentifyParts): WorkloadStage {
+  const placeholdersOf = rememberPlaceholders(parts.placeholderKey);
   const describe = (name: string, instance: string | null, evidence: readonly string[] = []): Workload => {
     const spiffeId = createSpiffeId(parts.trustDomain, `/${name}`);
-    return {
-      name,
-      spiffeId,
-      instance,
-      evidence,
-      placeholders: derivePlaceholders(parts.placeholderKey, spiffeId.uri, instance),
-    };
+    return { name, spiffeId, instance, evidence, placeholders: placeholdersOf(spiffeId, instance) };
   };
   const byToken = (credentials: string): Workload => {
     const token = tokenIn(credentials);
@@ -81,6 +76,24 @@ export function createWorkloadStage(parts: IdentifyParts): WorkloadStage {
       (workload.instance === null || parts.instances.isAlive(workload.instance)) &&
       parts.identities().some((identity) => identity.workload === workload.name),
     describe: (name, instance) => describe(name, instance),
+  };
+}
+
+const MAX_REMEMBERED = 10_000;
+
+/** The same object for all connections of an instance: what later hops derive from it is found again by it. */
+function rememberPlaceholders(key: Buffer): (spiffeId: SpiffeId, instance: string | null) => Placeholders {
+  const known = new Map<string, Placeholders>();
+  return ({ uri }, instance) => {
+    const id = `${uri}\n${instance ?? ''}`;
+    let placeholders = known.get(id);
+    if (placeholders === undefined) {
+      const [oldest] = known.keys();
+      if (known.size >= MAX_REMEMBERED && oldest !== undefined) known.delete(oldest);
+      placeholders = derivePlaceholders(key, uri, instance);
+      known.set(id, placeholders);
+    }
+    return placeholders;
   };
 }
 

@@ -192,3 +192,12 @@ describe('account names', () => {
     expect(accounts.userName(4_294_967)).toBeNull();
   });
 });
+
+describe('placeholders', () => {
+  it('are one object for all connections of an instance, and another for another instance', () => {
+    const workloads = stage([identity('ai-agent')]);
+    const [first, again, other] = ['i-1', 'i-1', 'i-2'].map((id) => workloads.describe('ai-agent', id).placeholders);
+    expect(again).toBe(first);
+    expect(other?.apiKey).not.toBe(first?.apiKey);
+  });
+});
