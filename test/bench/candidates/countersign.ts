@@ -1,0 +1,82 @@
+/**
+ * Duty: the proxy as a candidate, everything on that is on in earnest, and an instance token for the load generator.
+ * Not here: what the policy says (policy.yaml beside this).
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { callAdmin } from '../../../src/admin/client.ts';
+import { type Room, sleep } from '../room/room.ts';
+import { AWS_HOST, type Candidate, HOST, trusting, type Way } from './candidate.ts';
+
+export interface Instance {
+  readonly token: string;
+  readonly awsAccessKeyId: string;
+  readonly awsSecretAccessKey: string;
+}
+
+export interface Countersign extends Candidate {
+  readonly name: 'countersign';
+  readonly awsWay: Way;
+  readonly instance: Instance;
+}
+
+const LAUNCHER = fileURLToPath(new URL('../../../src/launch.js', import.meta.url));
+const LIFETIME_MS = 3_600_000;
+const ADMIN_POLL_MS = 50;
+const ADMIN_POLLS = 100;
+
+export async function startCountersign(
+  room: Room,
+  port: number,
+  upstreamPort: number,
+  nodeFlags: readonly string[],
+): Promise<Countersign> {
+  // Short: a socket's path has 107 bytes. Of its own: a start must not find the state of the one before.
+  const folder = join(room.folder, `c${performance.now().toFixed(0)}`);
+  mkdirSync(folder);
+  const policy = join(folder, 'policy.yaml');
+  const words = {
+    UPSTREAM_PORT: String(upstreamPort),
+    PROXY_PORT: String(port),
+    UPSTREAM_CERT: room.certificate.file,
+    FOLDER: folder,
+  };
+  let text = readFileSync(new URL('../policy.yaml', import.meta.url), 'utf8');
+  for (const [word, value] of Object.entries(words)) text = text.replaceAll(word, value);
+  writeFileSync(policy, text, { mode: 0o600 });
+  const { PATH, HOME } = process.env;
+  const state = join(folder, 'state');
+  const running = await room.start({
+    name: 'countersign',
+    core: room.cores.candidate,
+    command: process.execPath,
+    args: [...nodeFlags, LAUNCHER, 'start', '--config', policy],
+    env: { PATH, HOME, COUNTERSIGN_STATE_DIR: state },
+    port,
+  });
+  const { bundleFile, ...instance } = await newInstance(join(state, 'admin.sock'));
+  const context = trusting(readFileSync(bundleFile, 'utf8'));
+  const wayTo = (host: string): Way => ({
+    port,
+    tunnel: { authority: `${host}:443`, authorization: `Bearer ${instance.token}` },
+    serverName: host,
+    authority: host,
+    context,
+  });
+  const stop = (): Promise<void> => running.stop();
+  return { name: 'countersign', process: running, way: wayTo(HOST), awsWay: wayTo(AWS_HOST), instance, stop };
+}
+
+/** The admin socket opens after the listener. */
+async function newInstance(socket: string): Promise<Instance & { readonly bundleFile: string }> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const answer = await callAdmin(socket, 'POST', '/v1/instances', { workload: 'bench', lifetimeMs: LIFETIME_MS });
+      return answer as Instance & { readonly bundleFile: string };
+    } catch (thrown) {
+      if (attempt === ADMIN_POLLS) throw thrown;
+      await sleep(ADMIN_POLL_MS);
+    }
+  }
+}
