@@ -50,7 +50,9 @@ describe.each(TARGETS)('the %s Vault', (kind) => {
       const { privateKey } = await generateKeyPair('ES256');
       const { status, body } = await target.login('agent', await target.jwt({ key: privateKey }));
       expect(status).toBe(400);
-      expect(body.errors?.[0]).toContain('no known key successfully validated the token signature');
+      expect(body.errors?.[0]).toBe(
+        'error validating token: error verifying token signature: failed to verify id token signature',
+      );
     });
 
     it('refuses a role that does not exist', async () => {
@@ -72,6 +74,66 @@ describe.each(TARGETS)('the %s Vault', (kind) => {
         200,
       );
       expect((await target.login('globbed', await target.jwt({ sub: 'spiffe://elsewhere.test/x' }))).status).toBe(400);
+    });
+
+    it('refuses an audience where the role has none', async () => {
+      await target.role('anyone', { bound_audiences: [] });
+      const { status, body } = await target.login('anyone');
+      expect(status).toBe(400);
+      expect(body.errors).toEqual(['audience claim found in JWT but no audiences bound to the role']);
+      expect((await target.login('anyone', await target.jwt({ aud: null }))).status).toBe(200);
+    });
+
+    it('never makes a root token, though a role may say so', async () => {
+      await target.role('rootly', { token_policies: ['root'] });
+      const { status, body } = await target.login('rootly');
+      expect(status).toBe(400);
+      expect(body.errors).toEqual(['auth methods cannot create root tokens']);
+    });
+
+    it('gives a periodic token its period at every renewal', async () => {
+      await target.role('period', { token_period: '5m' });
+      const { body } = await target.login('period');
+      expect(body.auth).toMatchObject({ lease_duration: 300, renewable: true });
+      const token = String(body.auth?.['client_token']);
+      const renewed = await target.ask('POST', 'auth/token/renew-self', { token, body: { increment: '1h' } });
+      expect(renewed.body.auth).toMatchObject({ lease_duration: 300 });
+    });
+
+    it('caps the renewal of a token at its maximum, with a warning', async () => {
+      await target.role('maxed', { token_ttl: '5m', token_max_ttl: '6m' });
+      const token = await target.tokenOf('maxed');
+      const { body } = await target.ask('POST', 'auth/token/renew-self', { token, body: { increment: '1h' } });
+      expect(body.auth?.['lease_duration']).toBeGreaterThan(330);
+      expect(body.auth?.['lease_duration']).toBeLessThanOrEqual(360);
+      expect((body['warnings'] as readonly string[])[0]).toContain('exceeded the effective max_ttl');
+    });
+
+    it('gives batch tokens that can be neither renewed nor revoked, without an accessor', async () => {
+      const { body } = await target.login('batch');
+      expect(body.auth).toMatchObject({ token_type: 'batch', renewable: false, accessor: '', lease_duration: 300 });
+      const token = String(body.auth?.['client_token']);
+      const renewal = await target.ask('POST', 'auth/token/renew-self', { token, body: {} });
+      expect(renewal.status).toBe(400);
+      expect(renewal.body.errors).toEqual(['batch tokens cannot be renewed']);
+    });
+  });
+
+  describe('the default policy', () => {
+    it.each([
+      ['GET', 'auth/token/lookup-self', null, 200],
+      ['POST', 'auth/token/renew-self', {}, 200],
+      ['PUT', 'sys/leases/lookup', { lease_id: 'x/y' }, 400],
+      ['PUT', 'sys/leases/renew', { lease_id: 'x/y' }, 400],
+      ['PUT', 'sys/leases/revoke', { lease_id: 'x/y' }, 403],
+      ['POST', 'sys/capabilities-self', { paths: ['sys/x'] }, 200],
+      ['GET', 'sys/mounts', null, 403],
+      ['POST', 'auth/token/lookup', { token: 'hvs.other' }, 403],
+      ['PUT', 'sys/seal', {}, 403],
+      ['POST', 'auth/token/revoke-self', {}, 204],
+    ])('on %s %s', async (method, path, body, status) => {
+      const token = await target.tokenOf('agent');
+      expect((await target.ask(method, path, { token, ...(body === null ? {} : { body }) })).status).toBe(status);
     });
   });
 

@@ -62,5 +62,41 @@ describe.each(TARGETS)('the %s Vault', (kind) => {
       const deletion_time = expect.stringMatching(/^\d{4}-/);
       expect(body.data).toMatchObject({ data: null, metadata: { version: 1, destroyed: false, deletion_time } });
     });
+
+    it('takes no path that ends in a slash', async () => {
+      for (const path of ['kv1/', 'kv2/data/']) {
+        const body = { data: { a: 'b' } };
+        const reply = await target.ask('POST', `${target.mark}-${path}`, { token: target.root, body });
+        expect(reply.status).toBe(400);
+        expect(reply.body.errors).toEqual(["cannot write to a path ending in '/'"]);
+      }
+    });
+
+    it('version 2 has its data below data/ and its lists below metadata/', async () => {
+      const { root, mark } = target;
+      const bare = await target.ask('GET', `${mark}-kv2/key`, { token: root });
+      expect(bare.status).toBe(404);
+      const [warning] = bare.body['warnings'] as readonly string[];
+      expect(warning).toContain('Invalid path for a versioned K/V secrets engine.');
+      expect((await target.ask('LIST', `${mark}-kv2/data`, { token: root })).status).toBe(405);
+      await target.configure(`${mark}-kv2/data/listed`, { data: { a: '1' } });
+      const { body } = await target.ask('LIST', `${mark}-kv2/metadata`, { token: root });
+      expect(body.data?.['keys']).toContain('listed');
+    });
+
+    it('version 2 patches with a merge patch only', async () => {
+      const { root, mark } = target;
+      await target.configure(`${mark}-kv2/data/patched`, { data: { a: '1', b: '2' } });
+      const patch = (type: string) =>
+        target.ask('PATCH', `${mark}-kv2/data/patched`, {
+          token: root,
+          body: { data: { a: null, c: '3' } },
+          headers: { 'content-type': type },
+        });
+      expect((await patch('application/json')).status).toBe(415);
+      expect((await patch('application/merge-patch+json')).status).toBe(200);
+      const { body } = await target.ask('GET', `${mark}-kv2/data/patched`, { token: root });
+      expect(body.data?.['data']).toEqual({ b: '2', c: '3' });
+    });
   });
 });

@@ -94,7 +94,12 @@ class JwtMethod {
       const shown = this.#shownConfig({ jwksUrl, discoveryUrl, pems, boundIssuer, defaultRole });
       this.#config = { keys, boundIssuer, defaultRole, shown };
     } catch {
-      return refuse(400, pems.length > 0 ? 'error parsing public key' : `error checking ${what}`);
+      return refuse(
+        400,
+        pems.length > 0
+          ? 'error parsing public key: data does not contain any valid public keys'
+          : `error checking ${what}`,
+      );
     }
     return done(warnings);
   }
@@ -119,7 +124,9 @@ class JwtMethod {
       oidc_discovery_url: parts.discoveryUrl,
       oidc_response_mode: '',
       oidc_response_types: [],
+      override_allowed_server_names: [],
       provider_config: {},
+      status: 'valid',
     };
   }
 
@@ -156,10 +163,7 @@ class JwtMethod {
     if (jwt === '') return refuse(400, 'missing token');
     const claims = await config.keys.claims(jwt).catch(() => null);
     if (claims === null) {
-      return refuse(
-        400,
-        'error validating token: error verifying token signature: no known key successfully validated the token signature',
-      );
+      return refuse(400, `error validating token: error verifying token signature: ${config.keys.fault}`);
     }
     const rules: ClaimRules = { ...role, boundIssuer: config.boundIssuer };
     const fault = claimFault(claims, rules, this.#state.clock.now());
@@ -167,6 +171,7 @@ class JwtMethod {
     const user = claimAt(claims, role.userClaim);
     if (user === undefined) return refuse(400, `claim "${role.userClaim}" not found in token`);
     if (typeof user !== 'string') return refuse(400, `claim "${role.userClaim}" could not be converted to string`);
+    if (role.policies.includes('root')) return refuse(400, 'auth methods cannot create root tokens');
     return this.#issue(call, role, roleName, user, claims);
   }
 
@@ -199,6 +204,7 @@ class JwtMethod {
       meta,
       entityId: this.#entityOf(user),
       parent: null,
+      isOrphan: true,
       role: null,
       ttlMs,
       maxTtlMs: role.maxTtlMs,

@@ -15,6 +15,8 @@ export interface RoutedRequest {
   readonly fields: Fields;
   /** Empty: none shown. */
   readonly token: string;
+  /** 0: the answer is not to be wrapped. */
+  readonly wrapTtlMs: number;
 }
 
 export interface VaultCall {
@@ -24,6 +26,8 @@ export interface VaultCall {
   /** With the mount. */
   readonly fullPath: string;
   readonly fields: Fields;
+  /** The answer goes out wrapped. */
+  readonly isWrapped: boolean;
   /** Null on the paths that need no token. */
   readonly token: Token | null;
   /** The lease id that this call's secret will have, if it answers with one. */

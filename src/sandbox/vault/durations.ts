@@ -55,7 +55,7 @@ export function capTtl(wish: TtlWish): CappedTtl {
   const wantedMs = wish.incrementMs > 0 ? wish.incrementMs : wish.backendMs > 0 ? wish.backendMs : wish.mountDefaultMs;
   const leftMs = maxMs - wish.ageMs;
   if (wantedMs <= leftMs) return { ttlMs: wantedMs, warnings: [] };
-  const warning = `TTL of "${humanDuration(wantedMs)}" exceeded the effective max_ttl of "${humanDuration(leftMs)}"; TTL value is capped accordingly`;
+  const warning = `TTL of "${humanDuration(wantedMs)}" exceeded the effective max_ttl of "${humanDuration(Math.ceil(leftMs / 1_000) * 1_000)}"; TTL value is capped accordingly`;
   return { ttlMs: leftMs, warnings: [warning] };
 }
 

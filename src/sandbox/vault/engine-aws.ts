@@ -6,7 +6,7 @@
  * Source: Vault API, "AWS secrets engine".
  */
 
-import type { SandboxRegistry } from '../registry.ts';
+import { randomText, type SandboxRegistry } from '../registry.ts';
 import type { Backend, VaultCall } from './call.ts';
 import { toSeconds } from './durations.ts';
 import {
@@ -39,6 +39,16 @@ interface AwsState {
 
 const HOUR_MS = 3_600_000;
 const MAX_ROLES = 1_000;
+/** What a role shows of the fields that were not given. */
+const UNSET: JsonObject = {
+  iam_groups: null,
+  iam_tags: null,
+  permissions_boundary_arn: '',
+  policy_arns: null,
+  policy_document: '',
+  role_arns: null,
+  user_path: '',
+};
 const TYPES: ReadonlySet<string> = new Set(['iam_user', 'assumed_role', 'federation_token', 'session_token']);
 
 export function createAwsEngine(registry: SandboxRegistry): Backend {
@@ -66,12 +76,8 @@ function handle(state: AwsState, call: VaultCall): VaultReply {
       if (operation !== 'read' && operation !== 'update') return unsupportedOperation();
       const role = state.roles.get(name);
       if (role === undefined) return refuse(400, `Role "${name}" not found`);
-      if (role.credentialType !== 'iam_user') return issueSession(state, call, role);
-      if (verb === 'creds') return issueUser(state);
-      return refuse(
-        400,
-        'attempted to retrieve iam_user credentials through the sts path; this is not allowed for this role',
-      );
+      if (role.credentialType !== 'iam_user') return issueSession(state, call, role, name);
+      return issueUser(state);
     }
     default:
       return unsupportedPath();
@@ -81,7 +87,9 @@ function handle(state: AwsState, call: VaultCall): VaultReply {
 function handleConfig(state: AwsState, { operation, fields }: VaultCall, name: string): VaultReply {
   if (name === 'lease') {
     if (operation === 'read') {
-      return answerData({ lease: `${toSeconds(state.leaseMs)}s`, lease_max: `${toSeconds(state.leaseMaxMs)}s` });
+      return state.leaseMs === 0 && state.leaseMaxMs === 0
+        ? notFound()
+        : answerData({ lease: goDuration(state.leaseMs), lease_max: goDuration(state.leaseMaxMs) });
     }
     if (operation !== 'update') return unsupportedOperation();
     const leaseMs = fields.durationMs('lease');
@@ -115,13 +123,14 @@ function handleRole(state: AwsState, { operation, fields }: VaultCall, name: str
       const maxStsTtlMs = fields.durationMs('max_sts_ttl');
       const wrong = fields.refusal();
       if (wrong !== null) return wrong;
-      if (!TYPES.has(credentialType)) return refuse(400, 'did not supply credential_type, or one that is not known');
-      if (credentialType === 'assumed_role' && fields.texts('role_arns').length === 0) {
-        return refuse(400, 'role_arns must be supplied for credential_type assumed_role');
+      if (!TYPES.has(credentialType)) {
+        const what =
+          credentialType === '' ? 'did not supply credential_type' : `unrecognized credential type: ${credentialType}`;
+        return refuse(400, `error(s) validating supplied role data: "1 error occurred:\\n\\t* ${what}\\n\\n"`);
       }
       if (!state.roles.has(name) && state.roles.size >= MAX_ROLES) return refuse(500, 'internal error');
       const ttls = { default_sts_ttl: toSeconds(defaultStsTtlMs), max_sts_ttl: toSeconds(maxStsTtlMs) };
-      const shown = { ...fields.all(), ...ttls, credential_type: credentialType };
+      const shown = { ...UNSET, ...fields.all(), ...ttls, credential_type: credentialType };
       state.roles.set(name, { credentialType, defaultStsTtlMs, maxStsTtlMs, shown });
       return done();
     }
@@ -134,7 +143,7 @@ function issueUser(state: AwsState): VaultReply {
   const { registry, leaseMs, leaseMaxMs } = state;
   const key = registry.issueAwsKey({ ttlMs: leaseMs, session: false });
   return answer({
-    data: { access_key: key.accessKeyId, secret_key: key.secretAccessKey, security_token: null, session_token: null },
+    data: { access_key: key.accessKeyId, secret_key: key.secretAccessKey, security_token: null },
     lease: {
       ttlMs: leaseMs,
       maxTtlMs: leaseMaxMs,
@@ -144,14 +153,19 @@ function issueUser(state: AwsState): VaultReply {
   });
 }
 
-function issueSession(state: AwsState, { fields }: VaultCall, role: AwsRole): VaultReply {
+function issueSession(state: AwsState, { fields }: VaultCall, role: AwsRole, name: string): VaultReply {
   const wantedMs = fields.durationMs('ttl') || role.defaultStsTtlMs || HOUR_MS;
   const roleArn = fields.text('role_arn');
   const wrong = fields.refusal();
   if (wrong !== null) return wrong;
-  const arns = role.shown['role_arns'];
-  if (roleArn !== '' && !(Array.isArray(arns) ? arns : [arns]).includes(roleArn)) {
-    return refuse(400, `role_arn "${roleArn}" not in allowed role arns for this role`);
+  const arns = arnsOf(role);
+  if (role.credentialType === 'assumed_role') {
+    if (roleArn === '' && arns.length !== 1) {
+      return refuse(400, 'did not supply a role_arn parameter and unable to determine one');
+    }
+    if (roleArn !== '' && !arns.includes(roleArn)) {
+      return refuse(400, `role_arn "${roleArn}" not in allowed role arns for Vault role "${name}"`);
+    }
   }
   const maxMs = role.maxStsTtlMs || (role.credentialType === 'assumed_role' ? 12 * HOUR_MS : 36 * HOUR_MS);
   const ttlMs = Math.min(wantedMs, maxMs);
@@ -160,10 +174,30 @@ function issueSession(state: AwsState, { fields }: VaultCall, role: AwsRole): Va
     data: {
       access_key: key.accessKeyId,
       secret_key: key.secretAccessKey,
+      // newer servers of HashiCorp say session_token as well; a client must do with this one
       security_token: key.sessionToken,
-      session_token: key.sessionToken,
+      ...(role.credentialType === 'assumed_role' ? { arn: sessionArn(roleArn || String(arns[0])) } : {}),
       ttl: toSeconds(ttlMs),
     },
     lease: { ttlMs, maxTtlMs: maxMs, renewable: false, revoke: () => undefined },
   });
+}
+
+function arnsOf(role: AwsRole): readonly unknown[] {
+  const arns = role.shown['role_arns'] ?? [];
+  return Array.isArray(arns) ? arns : [arns];
+}
+
+/** `arn:aws:iam::123456789012:role/a` → `arn:aws:sts::123456789012:assumed-role/a/vault-…` */
+function sessionArn(roleArn: string): string {
+  const [, partition = 'aws', , , account = '', resource = ''] = roleArn.split(':');
+  return `arn:${partition}:sts::${account}:assumed-role/${resource.replace(/^.*\//, '')}/vault-${randomText(16)}`;
+}
+
+/** `1h0m0s`: no zero part is left out after the first that is not. */
+function goDuration(ms: number): string {
+  const seconds = toSeconds(ms);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  if (hours > 0) return `${hours}h${minutes}m${seconds % 60}s`;
+  return minutes > 0 ? `${minutes}m${seconds % 60}s` : `${seconds}s`;
 }

@@ -37,7 +37,7 @@ function handle(entries: Map<string, JsonObject>, { operation, path, fields }: V
       return answer({ data, leaseShown: { id: '', durationMs, renewable: false } });
     }
     case 'update':
-      if (path === '') return refuse(400, 'missing path');
+      if (path === '' || path.endsWith('/')) return refuse(400, "cannot write to a path ending in '/'");
       if (fields.isEmpty) return refuse(400, 'missing data fields');
       if (entries.size >= MAX_ENTRIES && !entries.has(path)) return refuse(500, 'internal error');
       entries.set(path, fields.all());

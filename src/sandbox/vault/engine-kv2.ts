@@ -72,7 +72,10 @@ class Kv2Engine {
     const name = slash === -1 ? '' : call.path.slice(slash + 1);
     if (verb === 'config') return this.#config(call);
     if (verb === 'metadata' && call.operation === 'list') return answerKeys(keysBelow(this.#entries.keys(), name));
-    if (name === '') return unversionedPath();
+    if (verb === 'data' && call.operation === 'list') return unsupportedOperation();
+    if (call.operation === 'update' && call.path.endsWith('/'))
+      return refuse(400, "cannot write to a path ending in '/'");
+    if (name === '') return verb === 'data' ? notFound() : unversionedPath();
     switch (verb) {
       case 'data':
         return this.#data(call, name);
@@ -93,6 +96,7 @@ class Kv2Engine {
         cas_required: this.#casRequired,
         delete_version_after: '0s',
         max_versions: this.#maxVersions,
+        metadata_cas_required: false,
       });
     }
     if (operation !== 'update') return unsupportedOperation();
@@ -254,7 +258,9 @@ function entryMetadata(entry: Entry): JsonObject {
     custom_metadata: entry.customMetadata,
     delete_version_after: '0s',
     max_versions: entry.maxVersions,
-    oldest_version: entry.versions[0]?.number ?? 0,
+    metadata_cas_required: false,
+    // 0 until the first version was dropped
+    oldest_version: entry.versions[0]?.number === 1 ? 0 : (entry.versions[0]?.number ?? 0),
     updated_time: time(entry.updatedAt),
     versions,
   };

@@ -7,6 +7,7 @@
 import { randomText, type SandboxRegistry } from '../registry.ts';
 import type { Backend, VaultCall } from './call.ts';
 import { toSeconds } from './durations.ts';
+import type { Fields } from './fields.ts';
 import {
   answer,
   answerData,
@@ -14,6 +15,7 @@ import {
   done,
   type JsonObject,
   notFound,
+  type Refusal,
   refuse,
   unsupportedOperation,
   unsupportedPath,
@@ -45,27 +47,53 @@ export function createOpenaiEngine(registry: SandboxRegistry): Backend {
           return done();
         }
         if (operation !== 'update') return unsupportedOperation();
-        if (fields.text('admin_api_key') === '') return refuse(400, 'admin_api_key is required');
-        // the admin key itself is never shown again
-        const { admin_api_key: _, ...shown } = fields.all();
-        config = shown;
-        return done();
+        const wrong = configFault(fields);
+        if (wrong === null) config = shownConfig(fields);
+        return wrong ?? done();
       }
       if (path === 'config/rotate') return operation === 'update' ? done() : unsupportedOperation();
       if (path === 'roles' || path === 'roles/') {
         return operation === 'list' ? answerKeys([...roles.keys()]) : unsupportedOperation();
       }
-      if (path.startsWith('roles/')) return handleRole(roles, call, path.slice('roles/'.length));
+      if (path.startsWith('roles/')) return handleRole(roles, call, path.slice('roles/'.length), config !== null);
       if (!path.startsWith('creds/')) return unsupportedPath();
       if (operation !== 'read') return unsupportedOperation();
-      return config === null
-        ? refuse(400, 'OpenAI is not configured')
-        : issue(registry, roles, call, path.slice('creds/'.length));
+      return issue(registry, roles, call, path.slice('creds/'.length));
     },
   };
 }
 
-function handleRole(roles: Map<string, OpenaiRole>, { operation, fields }: VaultCall, name: string): VaultReply {
+const DEFAULT_ENDPOINT = 'https://api.openai.com/v1';
+const CONFIGURED = ['admin_api_key', 'admin_api_key_id', 'organization_id'] as const;
+
+function configFault(fields: Fields): Refusal | null {
+  const missing = CONFIGURED.find((name) => fields.text(name) === '');
+  if (missing !== undefined) return refuse(400, `${missing} is required`);
+  return /^https?:\/\//.test(fields.text('api_endpoint', DEFAULT_ENDPOINT))
+    ? null
+    : refuse(400, 'error validating OpenAI configuration: api_endpoint must use http or https');
+}
+
+/** Never the admin key itself. */
+function shownConfig(fields: Fields): JsonObject {
+  return {
+    admin_api_key_id: fields.text('admin_api_key_id'),
+    api_endpoint: fields.text('api_endpoint', DEFAULT_ENDPOINT),
+    disable_automated_rotation: false,
+    organization_id: fields.text('organization_id'),
+    rotation_period: 0,
+    rotation_policy: '',
+    rotation_schedule: '',
+    rotation_window: 0,
+  };
+}
+
+function handleRole(
+  roles: Map<string, OpenaiRole>,
+  { operation, fields }: VaultCall,
+  name: string,
+  isConfigured: boolean,
+): VaultReply {
   const former = roles.get(name);
   switch (operation) {
     case 'read':
@@ -84,6 +112,8 @@ function handleRole(roles: Map<string, OpenaiRole>, { operation, fields }: Vault
       const wrong = fields.refusal();
       if (wrong !== null) return wrong;
       if (projectId === '') return refuse(400, 'project_id is required');
+      // a role is written only once OpenAI has said that there is such a project
+      if (!isConfigured) return refuse(500, '1 error occurred:\n\t* error validating project\n\n');
       if (ttlMs > maxTtlMs) return refuse(400, 'ttl cannot be greater than max_ttl');
       if (former === undefined && roles.size >= MAX_ROLES) return refuse(500, 'internal error');
       roles.set(name, { projectId, nameTemplate, ttlMs, maxTtlMs });

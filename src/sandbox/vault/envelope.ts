@@ -13,21 +13,21 @@ export interface RenderedReply {
   readonly body: JsonObject | null;
 }
 
-export function renderReply(reply: VaultReply, mountType: string): RenderedReply {
+export function renderReply(reply: VaultReply): RenderedReply {
   switch (reply.kind) {
     case 'raw':
       return { status: reply.status, body: reply.body };
     case 'refusal':
       return { status: reply.status, body: { errors: reply.errors } };
     case 'answer':
-      return { status: reply.status, body: envelope(reply, mountType) };
+      return { status: reply.status, body: envelope(reply) };
   }
 }
 
-function envelope(reply: Answer, mountType: string): JsonObject {
+function envelope(reply: Answer): JsonObject {
   const lease = reply.leaseShown;
   const common = {
-    request_id: randomUUID(),
+    request_id: reply.wrapInfo === null ? randomUUID() : '',
     lease_id: lease?.id ?? '',
     renewable: lease?.renewable ?? false,
     lease_duration: toSeconds(lease?.durationMs ?? 0),
@@ -35,7 +35,6 @@ function envelope(reply: Answer, mountType: string): JsonObject {
     wrap_info: reply.wrapInfo,
     warnings: reply.warnings.length === 0 ? null : reply.warnings,
     auth: reply.auth,
-    mount_type: mountType,
   };
   return reply.isSpread ? { ...reply.data, ...common } : common;
 }

@@ -17,6 +17,8 @@ type VerificationKey = CryptoKey;
 type Verify = (jwt: string) => Promise<Uint8Array>;
 
 export interface JwtKeys {
+  /** How a JWT is refused that no key verifies. */
+  readonly fault: string;
   /** Null: no known key verifies the signature. @throws where the keys cannot be had. */
   claims(jwt: string): Promise<ReadonlyMap<string, unknown> | null>;
   /** @throws Error with a text for the operator where the keys cannot be had. */
@@ -33,6 +35,7 @@ export function createFetchedKeys(source: { readonly jwksUrl: string } | { reado
     return fetching;
   };
   return {
+    fault: 'failed to verify id token signature',
     async claims(jwt) {
       const first = known;
       const payload = first === null ? null : await first(jwt).catch(() => null);
@@ -54,6 +57,7 @@ export async function createGivenKeys(pems: readonly string[]): Promise<JwtKeys>
     if (isKey === null) throw new Error('data does not contain any valid public keys');
   }
   return {
+    fault: 'no known key successfully validated the token signature',
     async claims(jwt) {
       for (const pem of pems) {
         const key = (header: JWSHeaderParameters): Promise<VerificationKey> => importSPKI(pem, header.alg ?? '');

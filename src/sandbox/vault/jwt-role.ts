@@ -59,12 +59,14 @@ function fault(fields: Fields, role: JwtRole): Refusal | null {
   if (fields.texts('token_bound_cidrs').length > 0) {
     return refuse(400, "'token_bound_cidrs' is not supported by the sandbox");
   }
-  if (role.policies.includes('root')) return refuse(400, 'cannot assign policy "root"');
   if (isBatch(role) && role.numUses !== 0) {
-    return refuse(400, "'token_type' cannot be 'batch' when set to generate tokens with limited use count");
+    return refuse(
+      400,
+      "'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count",
+    );
   }
   if (isBatch(role) && role.periodMs !== 0) {
-    return refuse(400, "'token_type' cannot be 'batch' when set to generate periodic tokens");
+    return refuse(400, "'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens");
   }
   if (role.numUses < 0) return refuse(400, "'token_num_uses' cannot be negative");
   if (role.periodMs > SYSTEM_TTL_MS) {
@@ -79,7 +81,9 @@ function fault(fields: Fields, role: JwtRole): Refusal | null {
   if (role.boundAudiences.length === 0 && role.boundSubject === '' && role.boundClaims.size === 0) {
     return refuse(400, 'must have at least one bound constraint when creating/updating a role');
   }
-  return role.maxTtlMs > 0 && role.ttlMs > role.maxTtlMs ? refuse(400, 'ttl should not be greater than max ttl') : null;
+  return role.maxTtlMs > 0 && role.ttlMs > role.maxTtlMs
+    ? refuse(400, "'token_ttl' cannot be greater than 'token_max_ttl'")
+    : null;
 }
 
 function readClaimsType(fields: Fields, former: JwtRole | null): 'string' | 'glob' {
@@ -104,11 +108,15 @@ export function describeJwtRole(role: JwtRole): JsonObject {
     bound_claims: role.boundClaims.size === 0 ? null : Object.fromEntries(role.boundClaims),
     bound_claims_type: role.boundClaimsType,
     bound_subject: role.boundSubject,
+    callback_mode: 'client',
     claim_mappings: role.claimMappings.size === 0 ? null : Object.fromEntries(role.claimMappings),
     clock_skew_leeway: role.clockSkewMs / 1_000,
     expiration_leeway: role.expirationLeewayMs / 1_000,
     groups_claim: '',
+    max_age: 0,
     not_before_leeway: role.notBeforeLeewayMs / 1_000,
+    oauth2_metadata: null,
+    oidc_disable_confirmation: false,
     oidc_scopes: null,
     role_type: role.roleType,
     token_bound_cidrs: [],
@@ -118,6 +126,8 @@ export function describeJwtRole(role: JwtRole): JsonObject {
     token_num_uses: role.numUses,
     token_period: toSeconds(role.periodMs),
     token_policies: role.policies,
+    token_policies_template_claims: false,
+    token_strictly_bind_ip: false,
     token_ttl: toSeconds(role.ttlMs),
     token_type: role.tokenType,
     user_claim: role.userClaim,

@@ -1,6 +1,6 @@
 /**
  * Duty: reads an HTTP request as Vault does: method, path, namespace, token, body or query.
- * In → Out: `IncomingRequest` → `ParsedRequest`, or the refusal.
+ * In → Out: `IncomingRequest` → `RoutedRequest`, or the refusal.
  * Holds: bodies are bounded; PUT is POST; LIST comes as GET with `list=true`.
  * Fails: never throws; a body that breaks off ends in a refusal that nobody reads.
  */
@@ -10,11 +10,6 @@ import { parseDurationMs } from './durations.ts';
 import { Fields } from './fields.ts';
 import type { IncomingRequest } from './list-method.ts';
 import { type Refusal, refuse } from './reply.ts';
-
-export interface ParsedRequest extends RoutedRequest {
-  /** 0: the answer is not to be wrapped. */
-  readonly wrapTtlMs: number;
-}
 
 const MAX_BODY_BYTES = 1024 * 1024;
 const METHODS: ReadonlyMap<string, Operation> = new Map([
@@ -26,7 +21,7 @@ const METHODS: ReadonlyMap<string, Operation> = new Map([
   ['DELETE', 'delete'],
 ]);
 
-export async function parseRequest(incoming: IncomingRequest): Promise<ParsedRequest | Refusal> {
+export async function parseRequest(incoming: IncomingRequest): Promise<RoutedRequest | Refusal> {
   const target = incoming.url ?? '';
   const mark = target.indexOf('?');
   const rawPath = mark === -1 ? target : target.slice(0, mark);
@@ -35,13 +30,19 @@ export async function parseRequest(incoming: IncomingRequest): Promise<ParsedReq
   if (method === undefined) return refuse(405);
   const path = decodePath(rawPath);
   if (path === null) return refuse(404);
+  if (incoming.method === 'HEAD' && path !== 'sys/health') return refuse(405);
+  if (incoming.method === 'PATCH' && !/^application\/merge-patch\+json\b/.test(header(incoming, 'content-type'))) {
+    return refuse(415, 'PATCH requires Content-Type of application/merge-patch+json');
+  }
   const list = Fields.ofObject(query).boolean('list');
   const operation = method === 'read' && list ? 'list' : method;
   const { list: _, ...parameters } = query;
   const namespace = header(incoming, 'x-vault-namespace').replace(/^\/+|\/+$/g, '');
   if (namespace !== '' && namespace !== 'root') return refuse(404, 'namespace not found');
   const wrapTtlMs = parseDurationMs(header(incoming, 'x-vault-wrap-ttl'));
-  if (wrapTtlMs === null || wrapTtlMs < 0) return refuse(400, 'error parsing X-Vault-Wrap-TTL header');
+  if (wrapTtlMs === null || wrapTtlMs < 0) {
+    return refuse(400, 'error parsing X-Vault-Wrap-TTL header: time: invalid duration');
+  }
   const hasBody = operation === 'update' || operation === 'patch';
   const body = hasBody ? await readBody(incoming) : new Map(Object.entries(parameters));
   if (!(body instanceof Map)) return body;
@@ -100,5 +101,5 @@ async function readBody(incoming: IncomingRequest): Promise<Map<string, unknown>
   } catch {
     // falls through: broken JSON, or a body that broke off
   }
-  return refuse(400, 'error parsing JSON');
+  return refuse(400, 'failed to decode JSON input: not a JSON object');
 }

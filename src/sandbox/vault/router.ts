@@ -37,7 +37,7 @@ export class Router {
     if (request.path.split('/').includes('..')) return refuse(400, 'relative paths not supported');
     const mount = this.#state.mounts.find(request.path);
     const rest = mount === null ? '' : request.path.slice(mount.path.length);
-    if (mount?.backend.isOpen?.(rest)) return this.#call(request, mount, null, '');
+    if (mount?.backend.isOpen?.(rest)) return bare(await this.#call(request, mount, null, ''));
     return this.#withToken(request, mount);
   }
 
@@ -72,11 +72,20 @@ export class Router {
   }
 
   async #call(request: RoutedRequest, mount: Mount | null, token: Token | null, leaseId: string): Promise<VaultReply> {
-    const { operation, path, fields } = request;
+    const { operation, path, fields, wrapTtlMs } = request;
     if (mount === null) return refuse(404, `no handler for route "${path}". route entry not found.`);
     if (path.length < mount.path.length) return unsupportedPath();
     const rest = path.slice(mount.path.length);
-    const reply = await mount.backend.handle({ operation, path: rest, fullPath: path, fields, token, leaseId });
+    const isWrapped = wrapTtlMs > 0;
+    const reply = await mount.backend.handle({
+      operation,
+      path: rest,
+      fullPath: path,
+      fields,
+      isWrapped,
+      token,
+      leaseId,
+    });
     if (reply.kind !== 'answer') return reply;
     if (!/^(?:sys|auth)\//.test(mount.path) && operation === 'read' && reply.data !== null)
       this.#state.counters.reads += 1;
@@ -94,4 +103,13 @@ export class Router {
       warnings: [...reply.warnings, ...kept.warnings],
     };
   }
+}
+
+/** Only calls with a token have their refusals written as a list. */
+function bare(reply: VaultReply): VaultReply {
+  if (reply.kind !== 'refusal') return reply;
+  return {
+    ...reply,
+    errors: reply.errors.map((error) => /^1 error occurred:\n\t\* (.*)\n\n$/.exec(error)?.[1] ?? error),
+  };
 }

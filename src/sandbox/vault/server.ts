@@ -11,12 +11,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import type { SandboxRegistry } from '../registry.ts';
+import type { RoutedRequest } from './call.ts';
 import { type RenderedReply, renderReply } from './envelope.ts';
 import { Fields } from './fields.ts';
 import type { LiveLease } from './leases.ts';
 import { type IncomingRequest, listResponse, readListRequest } from './list-method.ts';
 import { answer } from './reply.ts';
-import { type ParsedRequest, parseRequest } from './request.ts';
+import { parseRequest } from './request.ts';
 import { Router } from './router.ts';
 import { type Counters, VaultState } from './state.ts';
 import { createSysBackend } from './sys-backend.ts';
@@ -190,20 +191,15 @@ class Door implements SandboxVault {
     if ('kind' in parsed) return { status: parsed.status, body: { errors: parsed.errors } };
     const request = namesWrappingToken(parsed);
     const reply = await this.#router.handle(request);
-    const mountType = this.#mountType(request.path);
-    const rendered = renderReply(reply, mountType);
+    const rendered = renderReply(reply);
     if (request.wrapTtlMs === 0 || reply.kind !== 'answer' || rendered.body === null) return rendered;
     const wrapInfo = this.#wrapping.put(rendered.body, request.path, request.wrapTtlMs);
-    return renderReply(answer({ wrapInfo }), mountType);
-  }
-
-  #mountType(path: string): string {
-    return this.#state.mounts.find(path)?.backend.type ?? '';
+    return renderReply(answer({ wrapInfo }));
   }
 }
 
 /** On sys/wrapping/ the token of the header is the one to open, where the body names none. */
-function namesWrappingToken(request: ParsedRequest): ParsedRequest {
+function namesWrappingToken(request: RoutedRequest): RoutedRequest {
   if (request.path !== 'sys/wrapping/unwrap' || request.fields.has('token')) return request;
   return { ...request, fields: Fields.ofObject({ token: request.token }) };
 }
@@ -211,7 +207,7 @@ function namesWrappingToken(request: ParsedRequest): ParsedRequest {
 function write(outgoing: ServerResponse, status: number, body: object | null, isHead: boolean): void {
   outgoing.setHeader('cache-control', 'no-store');
   if (body === null) {
-    outgoing.writeHead(status).end();
+    outgoing.writeHead(status, { 'content-type': 'application/json' }).end();
     return;
   }
   const bytes = Buffer.from(`${JSON.stringify(body)}\n`);

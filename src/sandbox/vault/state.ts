@@ -92,6 +92,7 @@ export class VaultState {
       meta: {},
       entityId: '',
       parent: null,
+      isOrphan: true,
       role: null,
       ttlMs: 0,
       maxTtlMs: 0,

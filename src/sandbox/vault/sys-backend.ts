@@ -9,7 +9,6 @@ import type { Fields } from './fields.ts';
 import { capabilitiesOn } from './policies.ts';
 import {
   answer,
-  answerData,
   answerKeys,
   done,
   notFound,
@@ -29,7 +28,7 @@ const MAX_POLICIES = 1_000;
 export function createSysBackend(state: VaultState, wrapping: Wrapping): Backend {
   return {
     type: 'system',
-    isOpen: (path) => path === 'wrapping/unwrap',
+    isOpen: (path) => path === 'wrapping/unwrap' || path === 'wrapping/lookup',
     handle: (call) => route(state, wrapping, call),
   };
 }
@@ -50,11 +49,6 @@ function route(state: VaultState, wrapping: Wrapping, call: VaultCall): VaultRep
       return capabilities(state, call.fields, state.tokens.find(call.fields.text('token')));
     case 'leases':
       return handleLeases(state, call, rest);
-    case 'renew':
-    case 'revoke':
-    case 'revoke-prefix':
-    case 'revoke-force':
-      return handleLeases(state, call, call.path);
     case 'mounts':
     case 'auth':
       return handleMounts(state, call, head, rest);
@@ -81,7 +75,7 @@ function policies(state: VaultState, call: VaultCall, name: string, textField: '
       const text = isBuiltIn ? '' : state.policies.get(key)?.text;
       if (text === undefined) return notFound();
       const data = { name: key, [textField]: text };
-      return answer({ data, isSpread: true });
+      return answer({ data, isSpread: textField === 'rules' });
     }
     case 'update': {
       if (isBuiltIn) return refuse(400, 'cannot update "root" policy');
@@ -95,7 +89,7 @@ function policies(state: VaultState, call: VaultCall, name: string, textField: '
       return wrong === null ? done() : refuse(400, `failed to parse policy: ${wrong}`);
     }
     case 'delete':
-      if (isBuiltIn || key === 'default') return refuse(400, `cannot delete "${key}" policy`);
+      if (isBuiltIn || key === 'default') return refuse(400, `cannot delete ${key} policy`);
       state.policies.delete(key);
       return done();
     default:
@@ -126,5 +120,5 @@ function capabilities(state: VaultState, fields: Fields, token: Token | null): V
   }
   const [only] = paths;
   if (paths.length === 1 && only !== undefined) data['capabilities'] = data[only];
-  return answerData(data);
+  return answer({ data, isSpread: true });
 }

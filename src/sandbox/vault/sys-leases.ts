@@ -1,8 +1,8 @@
 /**
- * Duty: sys/leases/: lookup, renew, revoke, revoke-prefix; and the older paths sys/renew and sys/revoke.
+ * Duty: sys/leases/: lookup, renew, revoke, revoke-prefix. The older paths sys/renew and sys/revoke, which OpenBao dropped, are not here.
  * In → Out: `VaultCall` → reply.
- * Holds: the lease id may stand in the body or at the end of the path; a revocation is answered with 202 unless `sync` is asked
- *   for, though here it has happened by then.
+ * Holds: the lease id may stand in the body or at the end of the path; a revocation is answered alike whether there was such a
+ *   lease or not, with 202 where `sync: false` asks for one later, though here it has happened by then.
  */
 import type { VaultCall } from './call.ts';
 import {
@@ -65,5 +65,5 @@ function renew(state: VaultState, call: VaultCall, leaseId: string): VaultReply 
 }
 
 function revoked(call: VaultCall): VaultReply {
-  return call.fields.boolean('sync') ? done() : { kind: 'raw', status: 202, body: null };
+  return call.fields.boolean('sync', true) ? done() : { kind: 'raw', status: 202, body: null };
 }

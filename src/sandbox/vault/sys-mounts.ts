@@ -9,7 +9,7 @@ import type { VaultCall } from './call.ts';
 import { toSeconds } from './durations.ts';
 import { Fields } from './fields.ts';
 import { describeMount, leaseLimits, type Mount } from './mounts.ts';
-import { answer, answerData, done, refuse, unsupportedOperation, type VaultReply } from './reply.ts';
+import { answer, done, refuse, unsupportedOperation, type VaultReply } from './reply.ts';
 import type { VaultState } from './state.ts';
 
 const FIXED: ReadonlySet<string> = new Set(['sys/', 'auth/token/']);
@@ -24,7 +24,9 @@ export function handleMounts(state: VaultState, call: VaultCall, kind: 'mounts' 
   switch (call.operation) {
     case 'read': {
       const mount = state.mounts.get(path);
-      return mount === null ? refuse(400, `No secret engine mount at ${path}`) : answerData(describeMount(mount));
+      return mount === null
+        ? refuse(400, `No secret engine mount at ${path}`)
+        : answer({ data: describeMount(mount), isSpread: true });
     }
     case 'update':
       return mountIt(state, call.fields, kind, path);
@@ -60,10 +62,10 @@ function mountIt(state: VaultState, fields: Fields, kind: 'mounts' | 'auth', pat
   if (type === '') return refuse(400, 'backend type must be specified as a string');
   if (!/^[A-Za-z0-9._/-]{1,200}$/.test(path)) return refuse(400, 'path contains a character that cannot be mounted');
   const used = state.mounts.conflict(path);
-  if (used !== null) return refuse(400, `path is already in use at ${used}`);
   if (kind === 'mounts' && /^(?:auth|sys|cubbyhole|identity)\//.test(path)) {
-    return refuse(400, `cannot mount at "${path}"`);
+    return refuse(400, `cannot mount "${path}"`);
   }
+  if (used !== null) return refuse(400, `path is already in use at ${used.replace(/^auth\//, '')}`);
   if (maxTtlMs > 0 && defaultTtlMs > maxTtlMs) {
     return refuse(400, 'given default lease TTL greater than given max lease TTL');
   }
@@ -75,8 +77,8 @@ function mountIt(state: VaultState, fields: Fields, kind: 'mounts' | 'auth', pat
 
 function tune(state: VaultState, call: VaultCall, path: string): VaultReply {
   const mount = state.mounts.get(path);
-  if (mount === null) return refuse(400, `no mount at "${path}"`);
-  if (call.operation === 'read') return answerData(tuned(mount));
+  if (mount === null) return refuse(400, `cannot fetch sysview for path "${path}"`);
+  if (call.operation === 'read') return answer({ data: tuned(mount), isSpread: true });
   if (call.operation !== 'update') return unsupportedOperation();
   const { fields } = call;
   const defaultTtlMs = fields.durationMs('default_lease_ttl', mount.defaultTtlMs);

@@ -9,7 +9,8 @@ import type { Fields } from './fields.ts';
 import { type JsonObject, type RawReply, refuse, type VaultReply } from './reply.ts';
 import type { VaultState } from './state.ts';
 
-export const SANDBOX_VERSION = '1.20.0';
+/** Whose behaviour the suite in test/contract compared last. */
+export const SANDBOX_VERSION = '2.6.2';
 
 const raw = (status: number, body: JsonObject): RawReply => ({ kind: 'raw', status, body });
 
@@ -40,12 +41,10 @@ function health(state: VaultState, fields: Fields): VaultReply {
     initialized: true,
     sealed: state.isSealed,
     standby: false,
-    performance_standby: false,
     replication_performance_mode: 'disabled',
     replication_dr_mode: 'disabled',
     server_time_utc: toSeconds(state.clock.now()),
     version: SANDBOX_VERSION,
-    enterprise: false,
     ...(state.isSealed ? {} : { cluster_name: 'countersign-sandbox', cluster_id: state.clusterId }),
   });
 }
@@ -60,7 +59,7 @@ export function sealStatus(state: VaultState): JsonObject {
     progress: 0,
     nonce: '',
     version: SANDBOX_VERSION,
-    build_date: '2025-01-01T00:00:00Z',
+    commit_date: '',
     migration: false,
     ...(state.isSealed ? {} : { cluster_name: 'countersign-sandbox', cluster_id: state.clusterId }),
     recovery_seal: false,
@@ -69,14 +68,7 @@ export function sealStatus(state: VaultState): JsonObject {
 }
 
 function leader(): JsonObject {
-  return {
-    ha_enabled: false,
-    is_self: false,
-    leader_address: '',
-    leader_cluster_address: '',
-    performance_standby: false,
-    performance_standby_last_remote_wal: 0,
-  };
+  return { ha_enabled: false };
 }
 
 function unseal(state: VaultState, fields: Fields): VaultReply {

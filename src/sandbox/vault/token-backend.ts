@@ -81,7 +81,8 @@ function renew(state: VaultState, call: VaultCall, token: Token | null): VaultRe
   const incrementMs = call.fields.durationMs('increment');
   const wrong = call.fields.refusal();
   if (wrong !== null) return wrong;
-  if (token === null) return refuse(400, 'token not found');
+  // the last use of a limited token is its end, so there is nothing left to renew
+  if (token === null || (token.numUses > 0 && token.usesLeft === 0)) return refuse(400, 'token not found');
   if (token.type === 'batch') return refuse(400, 'batch tokens cannot be renewed');
   if (!token.renewable || token.endsAtMonotonicMs === null) return refuse(400, 'lease is not renewable');
   const renewed = state.tokens.renew(token, incrementMs);
@@ -110,7 +111,11 @@ function revokeOther(state: VaultState, shown: string, isAlone: boolean): VaultR
 function byAccessor(state: VaultState, call: VaultCall, verb: string): VaultReply {
   if (!verb.endsWith('-accessor')) return unsupportedPath();
   const token = state.tokens.findByAccessor(call.fields.text('accessor'));
-  if (token === null) return refuse(verb === 'lookup-accessor' ? 403 : 400, 'invalid accessor');
+  if (token === null) {
+    return verb === 'revoke-accessor'
+      ? done(['No token found with this accessor'])
+      : refuse(400, '1 error occurred:\n\t* invalid accessor\n\n');
+  }
   switch (verb) {
     case 'lookup-accessor':
       return answerData({ ...state.tokens.describe(token), id: '' });
@@ -161,6 +166,7 @@ function create(state: VaultState, call: VaultCall, parent: Token, isOrphanPath:
     meta,
     entityId: parent.entityId,
     parent: isOrphan || type === 'batch' ? null : parent,
+    isOrphan,
     role: null,
     ttlMs: endless ? 0 : ttlMs,
     maxTtlMs: 0,

@@ -23,8 +23,9 @@ export interface TokenWish {
   readonly displayName: string;
   readonly meta: Readonly<Record<string, string>>;
   readonly entityId: string;
-  /** Null: an orphan. */
+  /** What it ends with; null for orphans, and for batch tokens, which hang on none here. */
   readonly parent: Token | null;
+  readonly isOrphan: boolean;
   readonly role: string | null;
   /** 0: never ends, as the root token. */
   readonly ttlMs: number;
@@ -177,8 +178,9 @@ export class TokenTable {
             last_renewal_time: toSeconds(token.lastRenewalAt),
           }),
       meta: Object.keys(token.meta).length === 0 ? null : token.meta,
-      num_uses: token.usesLeft,
-      orphan: token.parent === null,
+      // the call that asks may be its last
+      num_uses: token.numUses > 0 && token.usesLeft === 0 ? -1 : token.usesLeft,
+      orphan: token.isOrphan,
       path: token.path,
       ...(token.periodMs > 0 ? { period: toSeconds(token.periodMs) } : {}),
       policies: token.policies,
@@ -200,7 +202,7 @@ export class TokenTable {
       renewable: token.renewable,
       entity_id: token.entityId,
       token_type: token.type,
-      orphan: token.parent === null,
+      orphan: token.isOrphan,
       mfa_requirement: null,
       num_uses: token.numUses,
     };

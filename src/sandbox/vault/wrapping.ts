@@ -41,6 +41,8 @@ export class Wrapping {
     const { clock } = this.#state;
     this.#dropEnded();
     const token = `hvs.${randomText(90)}`;
+    const { auth } = body as { readonly auth?: { readonly accessor?: string } | null };
+    const accessor = auth?.accessor ?? '';
     const createdAt = clock.now();
     this.#wrapped.set(token, { body, creationPath, createdAt, ttlMs, endsAtMonotonicMs: clock.monotonicMs() + ttlMs });
     return {
@@ -49,6 +51,7 @@ export class Wrapping {
       ttl: toSeconds(ttlMs),
       creation_time: new Date(createdAt).toISOString(),
       creation_path: creationPath,
+      ...(accessor === '' ? {} : { wrapped_accessor: accessor }),
     };
   }
 
@@ -64,7 +67,11 @@ export class Wrapping {
   handle(call: VaultCall, rest: string): VaultReply {
     if (call.operation !== 'update') return unsupportedOperation();
     if (rest === 'unwrap') return this.unwrap(call.fields.text('token'));
-    if (rest === 'wrap') return answerData(call.fields.all());
+    if (rest === 'wrap') {
+      return call.isWrapped
+        ? answerData(call.fields.all())
+        : refuse(400, 'endpoint requires response wrapping to be used');
+    }
     if (rest !== 'lookup') return unsupportedPath();
     this.#dropEnded();
     const wrapped = this.#wrapped.get(call.fields.text('token'));
