@@ -259,7 +259,10 @@ describe.each(TARGETS)('the %s Vault', (kind) => {
       expect(read.body).toEqual({ errors: ['Vault is sealed'] });
       expect((await target.login('agent')).status).toBe(503);
       expect((await target.ask('GET', 'sys/health')).status).toBe(503);
-      expect((await target.ask('GET', 'sys/health?sealedcode=200')).body).toMatchObject({ sealed: true });
+      expect((await target.ask('GET', 'sys/health?sealedcode=200')).body).toMatchObject({
+        sealed: true,
+        standby: true,
+      });
       const wrong = await target.ask('PUT', 'sys/unseal', { body: { key: '00' } });
       expect(wrong.status).toBe(400);
       await target.ask('PUT', 'sys/unseal', { body: { key: target.embedded?.unsealKey } });

@@ -37,12 +37,14 @@ function health(state: VaultState, fields: Fields): VaultReply {
   const activeCode = fields.integer('activecode', 200);
   const code = state.isSealed ? sealedCode : activeCode;
   if (fields.refusal() !== null || code < 200 || code > 599) return refuse(400);
+  // a sealed node knows nothing of its cluster and counts as a standby
+  const replication = state.isSealed ? 'unknown' : 'disabled';
   return raw(code, {
     initialized: true,
     sealed: state.isSealed,
-    standby: false,
-    replication_performance_mode: 'disabled',
-    replication_dr_mode: 'disabled',
+    standby: state.isSealed,
+    replication_performance_mode: replication,
+    replication_dr_mode: replication,
     server_time_utc: toSeconds(state.clock.now()),
     version: SANDBOX_VERSION,
     ...(state.isSealed ? {} : { cluster_name: 'countersign-sandbox', cluster_id: state.clusterId }),
@@ -79,8 +81,11 @@ function unseal(state: VaultState, fields: Fields): VaultReply {
   if (!isReset && key === '') {
     return refuse(400, "'key' must be specified in request body as JSON, or 'reset' set to true");
   }
+  if (!isReset && !/^(?:[0-9a-f]{2}){16,}$/.test(key)) {
+    return refuse(400, "'key' must be a valid hex or base64 string");
+  }
   if (!isReset && state.isSealed) {
-    if (key !== state.unsealKey) return refuse(400, 'unable to unseal: the key does not fit');
+    if (key !== state.unsealKey) return refuse(400, 'unable to retrieve stored keys: invalid key');
     state.unseal();
   }
   return raw(200, sealStatus(state));
