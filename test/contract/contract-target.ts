@@ -55,7 +55,7 @@ export const TARGETS: readonly TargetKind[] =
 
 export const SUBJECT = 'spiffe://contract.test/ai-agent';
 
-const systemClock: Clock = {
+export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   schedule(delayMs, task) {
