@@ -195,11 +195,12 @@ describe.each(TARGETS)('the %s Vault', (kind) => {
       expect(body.errors).toEqual(['role "nobody" does not exist']);
     });
 
-    it.each([
+    it.for<[object, string]>([
       [{}, 'admin_api_key is required'],
       [{ admin_api_key: 'a' }, 'admin_api_key_id is required'],
       [{ admin_api_key: 'a', admin_api_key_id: 'b' }, 'organization_id is required'],
-    ])('refuses the configuration %j', async (config, error) => {
+    ])('refuses the configuration %j', async ([config, error], { skip }) => {
+      if (target.openai === 'absent') skip('this server has no openai engine');
       // a mount of its own, for a configuration is completed by the former one
       const mount = `${target.mark}-other`;
       const { root } = target;
@@ -207,7 +208,6 @@ describe.each(TARGETS)('the %s Vault', (kind) => {
       for (const type of types) await target.ask('POST', `sys/mounts/${mount}`, { token: root, body: { type } });
       const { status, body } = await target.ask('POST', `${mount}/config`, { token: root, body: config });
       await target.ask('DELETE', `sys/mounts/${mount}`, { token: root });
-      if (target.openai === 'absent') return;
       expect(status).toBe(400);
       expect(body.errors).toEqual([error]);
     });
