@@ -8,7 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Deadlines, Watched } from '../core/deadlines.ts';
-import { EgressError } from '../core/errors.ts';
+import { EgressError, type ErrorCode } from '../core/errors.ts';
 import type { HeaderList } from '../core/headers.ts';
 import type { Body, Framing, RequestHead, ResponseHead } from '../core/message.ts';
 import { serializeResponseHead } from '../http1/head-writer.ts';
@@ -25,6 +25,7 @@ const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
 const MAX_DRAIN_BYTES = 256 * 1024;
 const MAX_LINGER_BYTES = 4 * 1024 * 1024;
 const LINGER_MS = 1_000;
+const ENDS_IN_ORDER: ReadonlySet<ErrorCode> = new Set(['request_timeout', 'downstream_aborted']);
 
 export interface RequestLimits {
   /** From the end of one response to the next head. */
@@ -80,7 +81,7 @@ export class TunnelRequests implements Watched {
 
   /** Null when the tunnel has ended in order. @throws EgressError; the tunnel is then over, and `answer` may still speak. */
   async next(): Promise<DownstreamRequest | null> {
-    if (this.#over || this.#draining) return null;
+    if (this.#over || this.#draining || this.#gone.signal.aborted) return null;
     const { deadlines, limits } = this.#parts;
     this.deadline = deadlines.in(limits.idleTimeoutMs);
     try {
@@ -88,8 +89,8 @@ export class TunnelRequests implements Watched {
       return message === null ? null : this.accept(message.head, message.body);
     } catch (error) {
       this.#over = true;
-      // Idle is no failure: nobody asked anything.
-      if (error instanceof EgressError && error.code === 'request_timeout' && this.#reader.isIdle) return null;
+      // Idle or gone between two requests is no failure: nobody asked anything.
+      if (error instanceof EgressError && ENDS_IN_ORDER.has(error.code) && this.#reader.isIdle) return null;
       throw error;
     } finally {
       this.deadline = Number.POSITIVE_INFINITY;

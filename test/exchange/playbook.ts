@@ -1,0 +1,192 @@
+/**
+ * Duty: the stage on which playbooks are played: the real composition of hops 1 to 9, with fakes where a network would begin.
+ * In → Out: a script of "workload sends", "vault grants", "upstream sees", "audit has" → a test.
+ * Holds: real are spine, codec, identity, policy, limits, lease cache, Vault source, injection, filter, audit record, rescue,
+ *   metrics and log; fake are the two ends of the wire (connection, upstream), Vault, the clock and the sink.
+ *   After every script: nothing is in use, each intent has its one completion, nothing left without an intent, no secret
+ *   stands where somebody could read it, and every token of Vault is revoked.
+ * Not here: TLS and sockets (test/wire/), a whole process (test/e2e/).
+ */
+import { randomBytes } from 'node:crypto';
+import { expect } from 'vitest';
+import { createLog } from '../../src/admin/log.ts';
+import { type Closers, createConnectionStages, createStages, type Ground, type Stages } from '../../src/assembly.ts';
+import { createAuditStage } from '../../src/audit/exchange-record.ts';
+import { parseConfiguration } from '../../src/config/parse.ts';
+import { type ConnectionStages, serveConnection } from '../../src/connection.ts';
+import { createVaultSource } from '../../src/credential/sources/vault.ts';
+import { createStageOver } from '../../src/credential/stage.ts';
+import { PRESETS } from '../../src/injection/presets/all.ts';
+import { caId, createCaCertificate, createCaKey } from '../../src/tunnel/issuing-ca.ts';
+import { secureRequests } from '../../src/tunnel/requests.ts';
+import { createWorkloadStage } from '../../src/workload/identify.ts';
+import { createInstanceRegistry } from '../../src/workload/instances.ts';
+import { CaptureSink } from '../fakes/capture-audit.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
+import { FakeUpstream } from '../fakes/fake-upstream.ts';
+import { FakeVaultClient } from '../fakes/fake-vault-client.ts';
+import { AuditScript, UpstreamScript, WorkloadScript } from './actors.ts';
+import { POLICY } from './policy-text.ts';
+import { assertNothingIsLeft } from './remains.ts';
+
+export interface World {
+  readonly workload: WorkloadScript;
+  readonly vault: FakeVaultClient;
+  readonly upstream: UpstreamScript;
+  readonly audit: AuditScript;
+  readonly clock: FakeClock;
+  /** The policy becomes `edit` of what it was, as by a reload. */
+  reload(edit: (policy: string) => string): void;
+  /** Ends the workload's instance in the registry alone: its tunnels stay, so that the next request must notice. */
+  forgetInstance(): void;
+  /** Ends it as the admin API does: registry, tunnels, leases. */
+  revokeInstance(): Promise<void>;
+  /** How many exchanges hold a credential at this moment. */
+  inUse(): number;
+}
+
+/** What `assertNothingIsLeft` looks at. */
+export interface Remains {
+  readonly stages: Stages;
+  readonly ground: Ground;
+  readonly vault: FakeVaultClient;
+  readonly workload: WorkloadScript;
+  readonly sink: CaptureSink;
+  readonly logLines: readonly string[];
+  /** Requests that left without an intent on record. */
+  readonly unrecorded: readonly string[];
+  readonly serving: ReadonlySet<Promise<void>>;
+}
+
+export interface PlaybookOptions {
+  /** Changes the policy before anything happens. */
+  readonly policy?: (text: string) => string;
+}
+
+/** A test function for `it`. */
+export function playbook(script: (world: World) => Promise<void>, options: PlaybookOptions = {}): () => Promise<void> {
+  return async () => {
+    const { world, remains, closers } = openWorld(options);
+    try {
+      await script(world);
+      await assertNothingIsLeft(remains);
+      expect(world.audit.unread(), 'audit lines that the script does not mention').toEqual([]);
+    } finally {
+      for (const close of closers.reverse()) await close();
+    }
+  };
+}
+
+const caKeyPem = createCaKey();
+const certificatePem = createCaCertificate(caKeyPem, caId(caKeyPem), Date.now());
+const unused = new Proxy({}, { get: (_, name) => expect.fail(`a playbook has no ${String(name)}`) });
+
+function openWorld({ policy = (text) => text }: PlaybookOptions): { world: World; remains: Remains; closers: Closers } {
+  const clock = new FakeClock();
+  const closers: Closers = [];
+  const parse = (text: string) => parseConfiguration([{ name: 'policy.yaml', text }], { presets: PRESETS });
+  let text = policy(POLICY);
+  const current = { configuration: parse(text) };
+  const logLines: string[] = [];
+  const sink = new CaptureSink();
+  const audit = createAuditStage(sink, clock);
+  const instances = createInstanceRegistry(clock);
+  const identify = createWorkloadStage({
+    trustDomain: 'test.example',
+    placeholderKey: randomBytes(32),
+    instances,
+    accounts: { userName: () => null, groupName: () => null },
+    identities: () => current.configuration.identities,
+  });
+  const ground: Ground = {
+    current,
+    log: createLog('debug', (line) => logLines.push(line)),
+    authority: { ca: { certificatePem } as Ground['authority']['ca'], certificateFile: '' },
+    bundleFile: '',
+    audit,
+    instances,
+    workload: identify,
+    issuer: unused as Ground['issuer'],
+    sandbox: null,
+  };
+  const vault = new FakeVaultClient();
+  const fakeUpstream = new FakeUpstream();
+  const unrecorded: string[] = [];
+  fakeUpstream.onArrival = ({ head }) => {
+    const open = sink.lines.filter((line) => line['kind'] === 'intent').length;
+    const closed = sink.lines.filter((line) => line['kind'] === 'completion' && sinkHasIntent(sink, line)).length;
+    if (open <= closed) unrecorded.push(`${head.method} ${head.target}`);
+  };
+  const stages = stagesOver(ground, clock, vault, fakeUpstream, closers);
+  const connectionStages = withoutTls(ground, stages);
+  const { instance, token } = instances.create('agent', 3_600_000);
+  const serving = new Set<Promise<void>>();
+  const workload = new WorkloadScript(identify.describe('agent', instance.id), token, (connection) => {
+    const served = serveConnection(connectionStages, connection).finally(() => serving.delete(served));
+    serving.add(served);
+  });
+  const remains = { stages, ground, vault, workload, sink, logLines, unrecorded, serving };
+  const world: World = {
+    workload,
+    vault,
+    upstream: new UpstreamScript(fakeUpstream),
+    audit: new AuditScript(sink),
+    clock,
+    reload: (edit) => {
+      text = edit(text);
+      current.configuration = parse(text);
+    },
+    forgetInstance: () => void instances.end(instance.id),
+    revokeInstance: async () => {
+      instances.end(instance.id);
+      stages.tunnels.closeInstance(instance.id);
+      await stages.credential.revokeInstance(instance.id);
+    },
+    inUse: () => stages.credential.list().reduce((sum, lease) => sum + lease.inUse, 0),
+  };
+  return { world, remains, closers };
+}
+
+const sinkHasIntent = (sink: CaptureSink, line: CaptureSink['lines'][number]): boolean =>
+  sink.lines.some((other) => other['kind'] === 'intent' && other['exchange'] === line['exchange']);
+
+/** The real stages, but for what would dial: Vault's client and the upstream. */
+function stagesOver(
+  ground: Ground,
+  clock: FakeClock,
+  vault: FakeVaultClient,
+  upstream: FakeUpstream,
+  closers: Closers,
+): Stages {
+  const built = createStages(ground, ground.current.configuration, clock, closers);
+  const mintToken = async (caller: { spiffeId: { uri: string } }): Promise<string> => `a JWT of ${caller.spiffeId.uri}`;
+  const made = new Map(
+    ground.current.configuration.sources.map((options) => [
+      options.name,
+      createVaultSource({ options, client: vault, clock, mintToken }),
+    ]),
+  );
+  const find = (name: string) => made.get(name) ?? expect.fail(`no source ${name}`);
+  const credential = createStageOver({ find, close: async () => {} }, { clock, random: () => 0.5 });
+  const exchange: Stages['exchange'] = {
+    ...built.exchange,
+    obtain: (permit, signal) => credential.obtain(permit, signal),
+    release: (given) => credential.release(given),
+    send: (request, signal) => upstream.send(request, signal),
+  };
+  return { ...built, credential, exchange };
+}
+
+/** The bytes inside a tunnel as they are: what TLS does is test/wire's affair. */
+function withoutTls(ground: Ground, stages: Stages): ConnectionStages {
+  const { limits } = ground.current.configuration.proxy;
+  return {
+    ...createConnectionStages(ground, stages),
+    terminate: async (open) => {
+      open.reader.detach();
+      const { socket } = open.tunnel.connection;
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      return secureRequests(open.tunnel, socket, limits);
+    },
+  };
+}
