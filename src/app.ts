@@ -5,9 +5,10 @@
  *   failure is ended.
  * Not here: which stage gets what (assembly.ts); the command line (cli/).
  */
+import { dirname } from 'node:path';
 import { AdminUnreachable, callAdmin } from './admin/client.ts';
 import { errorFacts } from './admin/log.ts';
-import { openAdminServer } from './admin/server.ts';
+import { assertNoneListens, openAdminServer } from './admin/server.ts';
 import {
   type Closers,
   createConnectionStages,
@@ -34,6 +35,7 @@ import { type Listener, openExplicitListener } from './listener/explicit.ts';
 import { type Explanation, explain } from './policy/explain.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
+import { makeStateDirectory } from './store/key-file.ts';
 import type { IssuingCa } from './tunnel/issuing-ca.ts';
 import type { Workload } from './workload/workload.ts';
 
@@ -120,6 +122,7 @@ const systemClock: Clock = {
  */
 export async function startProxy(options: StartOptions): Promise<RunningProxy> {
   const { configuration } = await loadSettings(options);
+  await assertNoneListens(configuration.proxy.admin.socket);
   const closers: Closers = [];
   try {
     const ground = await openGround(options, configuration, systemClock, closers);
@@ -149,6 +152,7 @@ async function serve(options: StartOptions, ground: Ground, stages: Stages, clos
   closers.push(() => listener.drain(0));
   stages.listener = listener;
   const running = new Running(options, ground, stages, listener);
+  makeStateDirectory(dirname(proxy.admin.socket));
   const admin = await openAdminServer(proxy.admin.socket, {
     health: () => running.health(),
     metrics: () => stages.metrics.text(),

@@ -30,7 +30,7 @@ import { createLimiter } from './policy/limiter.ts';
 import { createResponseStage } from './response/filter.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SandboxOptions } from './sandbox/options.ts';
-import { openKeyFile } from './store/key-file.ts';
+import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
 import { openCaFiles, writeBundle } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import { openTunnel } from './tunnel/open.ts';
@@ -96,6 +96,7 @@ export async function openGround(
   const { proxy } = configuration;
   const current = { configuration };
   const log = createLog(proxy.log.level, options.log);
+  makeStateDirectory(proxy.stateDirectory);
   const authority = openAuthority(configuration, options.ownUid, clock);
   const bundleFile = writeBundle(
     proxy.stateDirectory,

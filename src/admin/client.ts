@@ -60,7 +60,7 @@ function refusal(status: number, text: string): AdminRefusal {
       title = `status ${status}`,
       detail = null,
     } = JSON.parse(text) as Record<string, string | null>;
-    return new AdminRefusal(code ?? 'unknown', detail === null ? `${title}` : `${title}: ${detail}`);
+    return new AdminRefusal(code ?? 'unknown', detail ?? `${title}`);
   } catch {
     return new AdminRefusal('unknown', `the proxy answered ${status}`);
   }

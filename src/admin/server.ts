@@ -5,10 +5,9 @@
  * Fails: problem documents like the proxy's own.
  * Threat: a workload that runs as the proxy's user can create instances; run workloads as another user, or in a jail.
  */
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
 import { EgressError, ERRORS, toEgressError } from '../core/errors.ts';
 import { METRICS_CONTENT_TYPE } from './metrics.ts';
 
@@ -27,10 +26,12 @@ export interface AdminServer {
 }
 
 const MAX_BODY_BYTES = 64 * 1024;
+const MAX_LIFETIME_MS = 7 * 24 * 3_600_000;
 
-/** @throws EgressError `configuration_invalid` where another proxy listens there or the path cannot be used. */
+/** The folder of `socketPath` exists. @throws EgressError `configuration_invalid` where the path cannot be used. */
 export async function openAdminServer(socketPath: string, actions: AdminActions): Promise<AdminServer> {
-  await removeStale(socketPath);
+  await assertNoneListens(socketPath);
+  if (lstatSync(socketPath, { throwIfNoEntry: false }) !== undefined) unlinkSync(socketPath);
   const server = createServer(
     { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 },
     (request, response) => {
@@ -48,17 +49,19 @@ export async function openAdminServer(socketPath: string, actions: AdminActions)
   };
 }
 
-async function removeStale(path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+/**
+ * To be asked before anything is touched that two proxies of one state directory would share.
+ * @throws EgressError `configuration_invalid` where another proxy listens there, or where it is no socket.
+ */
+export async function assertNoneListens(path: string): Promise<void> {
   const facts = lstatSync(path, { throwIfNoEntry: false });
   if (facts === undefined) return;
   if (!facts.isSocket())
     throw new EgressError('configuration_invalid', { detail: `${path} exists and is not a socket` });
   if (await isListening(path))
     throw new EgressError('configuration_invalid', {
-      detail: `another proxy listens on ${path}; stop it, or give this one another stateDirectory`,
+      detail: `another proxy listens on ${path}; stop it, or give this one another state folder (COUNTERSIGN_STATE_DIR or stateDirectory)`,
     });
-  unlinkSync(path);
 }
 
 function isListening(path: string): Promise<boolean> {
@@ -75,7 +78,12 @@ function isListening(path: string): Promise<boolean> {
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(new EgressError('configuration_invalid', { detail: `cannot listen on ${path}`, cause })),
+      reject(
+        new EgressError('configuration_invalid', {
+          detail: `cannot listen on ${path}; name another admin.socket`,
+          cause,
+        }),
+      ),
     );
     server.listen(path, () => {
       chmodSync(path, 0o600);
@@ -146,8 +154,10 @@ function instanceRequest(body: unknown): { workload: string; lifetimeMs: number 
   if (unknown !== undefined)
     throw new EgressError('request_malformed', { detail: 'unknown member; known are workload and lifetimeMs' });
   if (typeof workload !== 'string') throw new EgressError('request_malformed', { detail: 'workload is missing' });
-  if (lifetimeMs !== null && (typeof lifetimeMs !== 'number' || !Number.isSafeInteger(lifetimeMs) || lifetimeMs <= 0)) {
-    throw new EgressError('request_malformed', { detail: 'lifetimeMs is not a positive integer' });
-  }
+  if (lifetimeMs !== null && !isLifetime(lifetimeMs))
+    throw new EgressError('request_malformed', { detail: 'lifetimeMs is not an integer from 1 to 7 days' });
   return { workload, lifetimeMs };
 }
+
+const isLifetime = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value > 0 && value <= MAX_LIFETIME_MS;

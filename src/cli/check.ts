@@ -1,5 +1,6 @@
 /** Duty: `countersign check`: validates a policy and prints what it amounts to. */
 import type { Configuration } from '../app.ts';
+import { ConfigurationError } from '../config/configuration-error.ts';
 import { type Command, EXIT, type Terminal } from './command.ts';
 import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './settings.ts';
 
@@ -19,7 +20,17 @@ export const check: Command = {
       stateDirectory: defaultStateDirectory(terminal),
     };
     const { loadSettings } = await import('../app.ts');
-    const { configuration } = await loadSettings(place);
+    const configuration = await loadSettings(place).then(
+      (settings) => settings.configuration,
+      (thrown: unknown) => {
+        if (given.flag('json') && thrown instanceof ConfigurationError) return thrown;
+        throw thrown;
+      },
+    );
+    if (configuration instanceof ConfigurationError) {
+      terminal.write(`${JSON.stringify({ valid: false, problems: configuration.problems }, null, 2)}\n`);
+      return EXIT.configuration;
+    }
     if (given.flag('json')) terminal.write(`${JSON.stringify(summary(configuration), null, 2)}\n`);
     else print(terminal, configuration);
     return given.flag('strict') && configuration.warnings.length > 0 ? EXIT.negative : EXIT.ok;
@@ -39,6 +50,7 @@ interface BindingSummary {
 function summary(configuration: Configuration): object {
   const { policy, warnings, mintingRules } = configuration;
   return {
+    valid: true,
     revision: policy.id,
     bindings: effectiveBindings(configuration),
     policies: policy.policies.map(({ name, workloads, rules }) => ({ name, workloads, rules: rules.length })),
@@ -88,6 +100,8 @@ function print(terminal: Terminal, configuration: Configuration): void {
       `\n${bold(row.binding)}: ${row.workload} → ${row.service}\n  hosts      ${row.hosts.join(', ')}\n  source     ${row.source}\n  injection  ${row.injection}\n  allowed    by ${row.governedBy}\n`,
     );
   }
+  if (bindings.length === 0 && configuration.policy.policies.length === 0)
+    terminal.write('nothing is allowed: there is neither a CredentialBinding nor an EgressPolicy\n');
   if (configuration.mintingRules.length > 0)
     terminal.write(`\nrules that let a workload mint credentials: ${configuration.mintingRules.join(', ')}\n`);
   for (const warning of configuration.warnings)

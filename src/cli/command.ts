@@ -31,7 +31,7 @@ export const EXIT = Object.freeze({
   negative: 1,
   /** sysexits EX_USAGE. */
   usage: 64,
-  /** EX_UNAVAILABLE: no proxy, port in use. */
+  /** EX_UNAVAILABLE: no proxy answers. */
   unavailable: 69,
   /** EX_SOFTWARE. */
   internal: 70,
@@ -56,6 +56,8 @@ export interface Command {
   /** Paragraphs below the options. */
   readonly notes?: readonly string[];
   readonly options: readonly Option[];
+  /** Takes words that are no options; elsewhere such a word is a mistake. */
+  readonly takesWords?: boolean;
   run(terminal: Terminal, given: Given): Promise<number>;
 }
 
@@ -86,10 +88,14 @@ export class CommandError extends Error {
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
 
-/** `30s`, `10m`, `8h` → `ms`. @throws UsageError */
+const MAX_DURATION_MS = 7 * 24 * 3_600_000;
+
+/** `30s`, `10m`, `8h` → `ms`, at most seven days. @throws UsageError */
 export function parseDurationOption(name: string, text: string): number {
   const match = /^([1-9][0-9]{0,6})([smh])$/.exec(text);
   if (match === null)
     throw new UsageError(`--${name} takes a duration such as 30s, 10m or 8h, not ${JSON.stringify(text)}`);
-  return Number(match[1]) * (UNITS[match[2] ?? ''] ?? 0);
+  const durationMs = Number(match[1]) * (UNITS[match[2] ?? ''] ?? 0);
+  if (durationMs > MAX_DURATION_MS) throw new UsageError(`--${name} is at most 168h`);
+  return durationMs;
 }

@@ -19,6 +19,12 @@ export type { Signal, Terminal };
 
 export const COMMANDS: readonly Command[] = [start, run, env, check, explain, ca];
 
+/** Have no help of their own. */
+const OTHERS: readonly string[] = ['completion', 'version', 'help'];
+
+const unknownCommand = (name: string): UsageError =>
+  new UsageError(`there is no command ${JSON.stringify(name)}; countersign help lists them`);
+
 /** Returns the exit code; never throws. */
 export async function runCommand(terminal: Terminal): Promise<number> {
   const [name, ...words] = terminal.arguments;
@@ -32,6 +38,7 @@ export async function runCommand(terminal: Terminal): Promise<number> {
 async function dispatch(terminal: Terminal, name: string | undefined, words: readonly string[]): Promise<number> {
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     const topic = COMMANDS.find((command) => command.name === words[0]);
+    if (topic === undefined && words[0] !== undefined && !OTHERS.includes(words[0])) throw unknownCommand(words[0]);
     terminal.write(topic === undefined ? overview(COMMANDS) : commandHelp(topic));
     return name === undefined ? EXIT.usage : EXIT.ok;
   }
@@ -41,8 +48,7 @@ async function dispatch(terminal: Terminal, name: string | undefined, words: rea
   }
   if (name === 'completion') return completion(terminal, words, COMMANDS);
   const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined)
-    throw new UsageError(`there is no command ${JSON.stringify(name)}; countersign help lists them`);
+  if (command === undefined) throw unknownCommand(name);
   const given = read(command, words);
   if (given.flag('help')) {
     terminal.write(commandHelp(command));
@@ -68,6 +74,8 @@ function read(command: Command, words: readonly string[]): Given {
   const args = cut === -1 ? [...words] : words.slice(0, cut);
   try {
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
+    const [word] = command.takesWords === true || values['help'] === true ? [] : positionals;
+    if (word !== undefined) throw new UsageError(`what is ${JSON.stringify(word)}? a policy goes behind --config`);
     return {
       flag: (name) => values[name] === true,
       value: (name) => (typeof values[name] === 'string' ? values[name] : null),
@@ -76,9 +84,10 @@ function read(command: Command, words: readonly string[]): Given {
       rest: cut === -1 ? [] : words.slice(cut + 1),
     };
   } catch (error) {
-    throw new UsageError(
-      `${error instanceof Error ? error.message.split('. ')[0] : 'the options cannot be read'}; countersign ${command.name} --help lists them`,
-    );
+    if (error instanceof UsageError) throw error;
+    const what = error instanceof Error ? error.message.split('. ')[0] : 'the options cannot be read';
+    const where = command.name === 'run' ? '; options of the command itself go behind --' : '';
+    throw new UsageError(`${what}${where}; countersign ${command.name} --help lists them`);
   }
 }
 

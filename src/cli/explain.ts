@@ -5,6 +5,7 @@ import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './se
 
 export const explain: Command = {
   name: 'explain',
+  takesWords: true,
   usage: '--workload NAME [options] METHOD URL',
   summary: 'Print the decision for one request, and the rule that made it',
   options: [
@@ -30,6 +31,7 @@ export const explain: Command = {
     if (method === undefined || url === undefined || more.length > 0)
       throw new UsageError('explain takes METHOD and URL, e.g. GET https://api.openai.com/v1/models');
     if (workload === null) throw new UsageError('whose request? give --workload NAME');
+    assertRequest(method, url, given.values('header'));
     const configPaths = requiredConfigPaths(terminal, given);
     const { explainRequest } = await import('../app.ts');
     const explanation = await explainRequest({
@@ -46,6 +48,22 @@ export const explain: Command = {
     return explanation.isAllowed ? EXIT.ok : EXIT.negative;
   },
 };
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/** What no request could look like is a mistake of whoever typed it. @throws UsageError */
+function assertRequest(method: string, url: string, headers: readonly string[]): void {
+  const shown = JSON.stringify(method);
+  if (!TOKEN.test(method)) throw new UsageError(`${shown} is not a method`);
+  if (/^(?:get|head|post|put|patch|delete|options)$/i.test(method) && method !== method.toUpperCase())
+    throw new UsageError(`methods have capital letters: ${method.toUpperCase()}, not ${method}`);
+  if (!/^https?:\/\/[^/?#@]+(?:[/?][^#]*)?$/.test(url))
+    throw new UsageError(
+      `${JSON.stringify(url)} is not a whole URL without user and fragment, e.g. https://api.openai.com/v1/models`,
+    );
+  const broken = headers.find((header) => !TOKEN.test(header.slice(0, Math.max(0, header.indexOf(':')))));
+  if (broken !== undefined) throw new UsageError(`--header takes 'Name: value', not ${JSON.stringify(broken)}`);
+}
 
 function linesOf({
   workload,

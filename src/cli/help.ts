@@ -19,6 +19,13 @@ export function overview(commands: readonly Command[]): string {
     '  countersign run --sandbox -- curl https://api.openai.com/v1/models',
     '  countersign check --config policy.yaml      validate a policy and see what it allows',
     '',
+    'Environment:',
+    '  COUNTERSIGN_CONFIG     policy where --config is not given',
+    '  COUNTERSIGN_STATE_DIR  folder for keys, CA, admin socket and audit file (default: $XDG_STATE_HOME/countersign)',
+    '',
+    'Exit codes: 0 done, 1 denied or warnings, 64 usage, 69 no proxy answers, 70 internal, 78 configuration;',
+    'run ends with the code of its command.',
+    '',
   ].join('\n');
 }
 

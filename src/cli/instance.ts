@@ -38,8 +38,11 @@ export async function holdInstance(
       end: async () => void (await callAdmin(socket, 'DELETE', `/v1/instances/${answer.id}`).catch(() => null)),
     };
   } catch (error) {
-    if (!(error instanceof AdminUnreachable))
-      throw new CommandError(EXIT.unavailable, error instanceof Error ? error.message : 'the proxy refused');
+    if (!(error instanceof AdminUnreachable)) {
+      const isOurs = (error as { code?: unknown }).code === 'configuration_invalid';
+      const exitCode = isOurs ? EXIT.configuration : EXIT.unavailable;
+      throw new CommandError(exitCode, error instanceof Error ? error.message : 'the proxy refused');
+    }
     const paths = options.mayStart ? configPaths(terminal, given) : null;
     if (paths === null)
       throw new CommandError(

@@ -7,6 +7,7 @@ import { holdInstance, INSTANCE_OPTIONS } from './instance.ts';
 
 export const run: Command = {
   name: 'run',
+  takesWords: true,
   usage: '[options] -- COMMAND [ARGUMENT…]',
   summary: 'Run a command as a workload: it calls APIs through the proxy and holds placeholders only',
   options: [

@@ -34,7 +34,8 @@ export const start: Command = {
       terminal.complain('countersign: internal error; ending\n');
       void proxy.close().finally(() => terminal.exitNow(EXIT.internal));
     });
-    const ended = untilSignal(terminal, () => void proxy.reload());
+    // What is wrong with a policy stands in the log; the proxy goes on with the last good one.
+    const ended = untilSignal(terminal, () => void proxy.reload().catch(() => {}));
     for (const line of proxy.announcement()) terminal.write(`${line}\n`);
     if (given.flag('story')) {
       const { tellStory } = await import('./story.ts');

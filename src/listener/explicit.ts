@@ -69,9 +69,9 @@ function bind(server: Server, options: ExplicitListenerOptions): Promise<void> {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const why =
         cause.code === 'EADDRINUSE'
-          ? 'the port is in use'
+          ? 'the port is in use; stop what uses it, or name another under listeners.explicit.port'
           : cause.code === 'EACCES'
-            ? 'permission denied'
+            ? 'permission denied; ports below 1024 need a privilege'
             : (cause.code ?? 'unknown error');
       reject(
         new EgressError('configuration_invalid', {

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  existsSync,
   fchmodSync,
   fstatSync,
   fsyncSync,
@@ -20,9 +21,24 @@ import {
 import { dirname } from 'node:path';
 import { EgressError } from '../core/errors.ts';
 
-/** Directory with mode 0700 where it had to be made. */
+/**
+ * The directory and those above it, mode 0700 where they had to be made. Step by step: Node's own recursion never ends where the
+ * kernel denies that a folder exists, as in /proc.
+ * @throws EgressError `configuration_invalid`.
+ */
 export function makeStateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (existsSync(path)) return;
+  makeStateDirectory(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (cause) {
+    // Another process may have been faster.
+    if (existsSync(path)) return;
+    throw new EgressError('configuration_invalid', {
+      detail: `cannot make the folder ${path} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'}); choose another with COUNTERSIGN_STATE_DIR or stateDirectory`,
+      cause,
+    });
+  }
 }
 
 /**
@@ -35,7 +51,10 @@ export function readKeyFile(path: string, ownUid: number): Buffer | null {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new EgressError('configuration_invalid', { detail: `cannot read the key file ${path}`, cause: error });
+    throw new EgressError('configuration_invalid', {
+      detail: `cannot read the key file ${path} (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`,
+      cause: error,
+    });
   }
   try {
     const facts = fstatSync(fd);

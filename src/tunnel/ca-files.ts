@@ -3,7 +3,7 @@
  * In → Out: directory → material for the CA; PEM texts → bundle file for agents.
  * Holds: the key is 0400 and made once; certificate and bundle are public and replaced whole.
  */
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CaMaterial, caId, createCaCertificate } from './issuing-ca.ts';
 
@@ -12,9 +12,8 @@ export interface CaFiles {
   readonly material: CaMaterial;
 }
 
-/** `keyPem` is what stands in the key file; the certificate is made where it is missing. */
+/** `keyPem` is what stands in the key file of `directory`; the certificate is made beside it where it is missing. */
 export function openCaFiles(directory: string, keyPem: Buffer, now: number): CaFiles {
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
   const certificateFile = join(directory, 'ca.pem');
   if (!existsSync(certificateFile)) replaceFile(certificateFile, createCaCertificate(keyPem, caId(keyPem), now));
   return { certificateFile, material: { keyPem, certificatePem: readFileSync(certificateFile, 'utf8') } };
@@ -22,7 +21,6 @@ export function openCaFiles(directory: string, keyPem: Buffer, now: number): CaF
 
 /** One file with every root that an agent should trust: the system's, the user's own, ours. Returns its path. */
 export function writeBundle(directory: string, issuingCaPem: string, roots: readonly string[]): string {
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
   const file = join(directory, 'ca-bundle.pem');
   const certificates = [issuingCaPem, ...roots].flatMap(
     (text) => text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [],

@@ -53,7 +53,7 @@ export function createCaKey(): Buffer {
 
 /** Self-signed certificate for `keyPem`; `id` tells installations apart in trust stores. */
 export function createCaCertificate(keyPem: Buffer, id: string, now: number): string {
-  const key = createPrivateKey(keyPem);
+  const key = readKey(keyPem);
   const publicKey = createPublicKey(key);
   const subject = { organization: 'Countersign', commonName: `Countersign issuing CA ${id}` };
   return toPem(
@@ -70,12 +70,39 @@ export function createCaCertificate(keyPem: Buffer, id: string, now: number): st
   );
 }
 
+/** What an operator can do about files that cannot be used. */
+const REMEDY = 'restore ca.pem and ca-key.pem, or remove both to get a new CA that agents must trust anew';
+
+/** @throws EgressError `configuration_invalid`. */
+function readKey(keyPem: Buffer): KeyObject {
+  try {
+    return createPrivateKey(keyPem);
+  } catch {
+    // The cause could show what the file holds.
+    throw new EgressError('configuration_invalid', { detail: `the CA key is not a private key in PEM; ${REMEDY}` });
+  }
+}
+
+/** @throws EgressError `configuration_invalid`. */
+function readCertificate(pem: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (cause) {
+    throw new EgressError('configuration_invalid', {
+      detail: `the CA certificate is not one in PEM; ${REMEDY}`,
+      cause,
+    });
+  }
+}
+
 /** @throws EgressError `configuration_invalid` where key and certificate do not belong together or have ended. */
 export function createIssuingCa(material: CaMaterial, clock: Clock): IssuingCa {
-  const key = createPrivateKey(material.keyPem);
-  const certificate = new X509Certificate(material.certificatePem);
+  const key = readKey(material.keyPem);
+  const certificate = readCertificate(material.certificatePem);
   if (!certificate.checkPrivateKey(key))
-    throw new EgressError('configuration_invalid', { detail: 'the CA key does not belong to the CA certificate' });
+    throw new EgressError('configuration_invalid', {
+      detail: `the CA key does not belong to the CA certificate; ${REMEDY}`,
+    });
   const notAfter = Date.parse(certificate.validTo);
   if (!(notAfter > clock.now()))
     throw new EgressError('configuration_invalid', {
@@ -161,6 +188,6 @@ function evictOldest(leaves: Map<string, unknown>): void {
 
 /** Short name of an installation: first 8 hex digits of the key's hash. */
 export function caId(keyPem: Buffer): string {
-  const spki = createPublicKey(createPrivateKey(keyPem)).export({ type: 'spki', format: 'der' });
+  const spki = createPublicKey(readKey(keyPem)).export({ type: 'spki', format: 'der' });
   return createHash('sha256').update(spki).digest('hex').slice(0, 8);
 }

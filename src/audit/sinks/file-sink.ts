@@ -28,7 +28,7 @@ function openForAppending(path: string): number {
     return openSync(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o640);
   } catch (cause) {
     throw new EgressError('configuration_invalid', {
-      detail: `cannot open the audit file ${path} for appending`,
+      detail: `cannot open the audit file ${path} for appending (${(cause as NodeJS.ErrnoException).code ?? 'unknown'}); name another under audit.file, or - for standard output`,
       cause,
     });
   }

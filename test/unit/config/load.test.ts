@@ -46,10 +46,10 @@ describe('the examples', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('the quickstart has a sandbox, its binding to four Services, and keys in the repository folder that git ignores', async () => {
+  it('the quickstart has a sandbox, its binding to four Services, and keys in the state folder', async () => {
     const { proxy: settings, policy, sources } = await load(join(CONFIG, 'quickstart.yaml'));
     expect(settings.sandbox).not.toBeNull();
-    expect(settings.issuingCA.directory).toBe(join(CONFIG, '../certs'));
+    expect(settings.issuingCA.directory).toBe(join(settings.stateDirectory, 'ca'));
     expect(policy.bindings.map(({ services }) => services[0])).toEqual([
       'openai-api',
       'anthropic-api',
