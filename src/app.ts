@@ -61,6 +61,8 @@ export interface InstanceAnswer {
   readonly token: string;
   readonly proxyUrl: string;
   readonly bundleFile: string;
+  /** The same roots for Java. */
+  readonly javaTrustStore: string;
   readonly apiKey: string;
   readonly awsAccessKeyId: string;
   readonly awsSecretAccessKey: string;
@@ -197,7 +199,7 @@ class Running implements RunningProxy {
     const { address, port } = listener.bound;
     this.proxyUrl = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
     this.adminSocket = proxy.admin.socket;
-    this.bundleFile = ground.bundleFile;
+    this.bundleFile = ground.bundles.pem;
     this.auditFile = proxy.audit.file;
     this.sandbox = ground.sandbox;
   }
@@ -231,6 +233,7 @@ class Running implements RunningProxy {
       token,
       proxyUrl: this.proxyUrl.replace('http://', `http://${instance.id}:${token}@`),
       bundleFile: this.bundleFile,
+      javaTrustStore: this.#ground.bundles.java,
       ...seen.placeholders,
     };
   }

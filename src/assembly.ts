@@ -31,7 +31,7 @@ import { createResponseStage } from './response/filter.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SandboxOptions } from './sandbox/options.ts';
 import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
-import { openCaFiles, writeBundle } from './tunnel/ca-files.ts';
+import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import { openTunnel } from './tunnel/open.ts';
 import { refuse } from './tunnel/refuse.ts';
@@ -79,7 +79,7 @@ export interface Ground {
   readonly current: { configuration: Configuration };
   readonly log: Log;
   readonly authority: Authority;
-  readonly bundleFile: string;
+  readonly bundles: BundleFiles;
   readonly audit: AuditStage;
   readonly instances: InstanceRegistry;
   readonly workload: WorkloadStage;
@@ -98,11 +98,8 @@ export async function openGround(
   const log = createLog(proxy.log.level, options.log);
   makeStateDirectory(proxy.stateDirectory);
   const authority = openAuthority(configuration, options.ownUid, clock);
-  const bundleFile = writeBundle(
-    proxy.stateDirectory,
-    authority.ca.certificatePem,
-    trustedRoots(options.userRootFiles),
-  );
+  const roots = trustedRoots(options.userRootFiles);
+  const bundles = writeBundles(proxy.stateDirectory, authority.ca.certificatePem, roots, clock.now());
   const audit = createAuditStage(openFileSink(proxy.audit, clock), clock);
   closers.push(() => audit.close());
   const placeholderKey = openKeyFile(join(proxy.stateDirectory, 'placeholder.key'), options.ownUid, () =>
@@ -122,7 +119,7 @@ export async function openGround(
   closers.push(() => endpoint.close());
   const sandbox = proxy.sandbox === null ? null : await startSandbox(proxy.sandbox, configuration, issuer.url, clock);
   if (sandbox !== null) closers.push(() => sandbox.close());
-  return { current, log, authority, bundleFile, audit, instances, workload, issuer, sandbox };
+  return { current, log, authority, bundles, audit, instances, workload, issuer, sandbox };
 }
 
 async function startSandbox(

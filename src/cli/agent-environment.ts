@@ -10,6 +10,8 @@ export interface InstanceFacts {
   readonly proxyUrl: string;
   /** PEM file: the system's roots, the user's own and the issuing CA. */
   readonly bundleFile: string;
+  /** The same roots as a Java key store. */
+  readonly javaTrustStore: string;
   readonly apiKey: string;
   readonly awsAccessKeyId: string;
   readonly awsSecretAccessKey: string;
@@ -53,8 +55,11 @@ const SECRET_VARIABLES = new Set([
   'SSH_AUTH_SOCK',
 ]);
 
-/** `nodeOptions` is what the user has in NODE_OPTIONS already. */
-export function agentVariables(facts: InstanceFacts, nodeOptions = ''): Record<string, string> {
+/** `environment` is the user's: options that are there already stay. */
+export function agentVariables(
+  facts: InstanceFacts,
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
   const bundle = Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, facts.bundleFile]));
   const keys = Object.fromEntries(API_KEY_VARIABLES.map((name) => [name, facts.apiKey]));
   return {
@@ -65,8 +70,8 @@ export function agentVariables(facts: InstanceFacts, nodeOptions = ''): Record<s
     NO_PROXY: 'localhost,127.0.0.1,::1',
     no_proxy: 'localhost,127.0.0.1,::1',
     NODE_USE_ENV_PROXY: '1',
-    // Quoted as Node splits it: on spaces outside of double quotes.
-    NODE_OPTIONS: `${nodeOptions} --require "${NODE_PRELOAD.replace(/["\\]/g, '\\$&')}"`.trimStart(),
+    NODE_OPTIONS: nodeOptions(environment['NODE_OPTIONS'] ?? ''),
+    JAVA_TOOL_OPTIONS: javaOptions(facts, environment['JAVA_TOOL_OPTIONS'] ?? ''),
     ...bundle,
     ...keys,
     AWS_ACCESS_KEY_ID: facts.awsAccessKeyId,
@@ -76,6 +81,34 @@ export function agentVariables(facts: InstanceFacts, nodeOptions = ''): Record<s
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
     COUNTERSIGN_SPIFFE_ID: facts.spiffeId,
   };
+}
+
+/** Quoted as Node splits it: on spaces outside of double quotes. */
+function nodeOptions(present: string): string {
+  const preload = `--require "${NODE_PRELOAD.replace(/["\\]/g, '\\$&')}"`;
+  return present.includes(preload) ? present : `${present} ${preload}`.trimStart();
+}
+
+/**
+ * Java reads neither HTTPS_PROXY nor a PEM file. The token is not here: every JVM repeats this variable on standard error, and
+ * the JDK's clients take proxy credentials from an Authenticator alone. Basic in CONNECT is off by default since Java 8u111.
+ */
+function javaOptions({ proxyUrl, javaTrustStore }: InstanceFacts, present: string): string {
+  const { hostname, port } = new URL(proxyUrl);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const ours: [string, string][] = [
+    ['https.proxyHost', host],
+    ['https.proxyPort', port],
+    ['http.proxyHost', host],
+    ['http.proxyPort', port],
+    ['jdk.http.auth.tunneling.disabledSchemes', ''],
+    ['javax.net.ssl.trustStore', javaTrustStore],
+    ['javax.net.ssl.trustStoreType', 'JKS'],
+  ];
+  const added = ours
+    .map(([name, value]) => (/\s/.test(value) ? `"-D${name}=${value}"` : `-D${name}=${value}`))
+    .join(' ');
+  return present.includes(added) ? present : `${present} ${added}`.trimStart();
 }
 
 /** Names of the user's variables that an agent must not inherit. */
@@ -97,5 +130,5 @@ export function agentEnvironment(
   const inherited = Object.entries(environment).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !withheld.has(entry[0]),
   );
-  return { ...Object.fromEntries(inherited), ...agentVariables(facts, environment['NODE_OPTIONS']) };
+  return { ...Object.fromEntries(inherited), ...agentVariables(facts, environment) };
 }

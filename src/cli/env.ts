@@ -25,7 +25,7 @@ export const env: Command = {
       lifetimeMs: ttl === null ? null : parseDurationOption('ttl', ttl),
       mayStart: false,
     });
-    const variables = agentVariables(held.answer, terminal.environment['NODE_OPTIONS']);
+    const variables = agentVariables(held.answer, terminal.environment);
     const taken = withheldVariables(terminal.environment, []).filter((name) => !(name in variables));
     if (given.flag('json')) terminal.write(`${JSON.stringify({ set: variables, unset: taken }, null, 2)}\n`);
     else terminal.write(shell === 'fish' ? fishText(variables, taken) : shText(variables, taken));

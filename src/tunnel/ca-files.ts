@@ -1,11 +1,15 @@
 /**
  * Duty: where key, certificate and bundle of the issuing CA are kept.
- * In → Out: directory → material for the CA; PEM texts → bundle file for agents.
- * Holds: the key is 0400 and made once; certificate and bundle are public and replaced whole.
+ * In → Out: directory → material for the CA; PEM texts → bundle files for agents.
+ * Holds: the key is 0400 and made once; certificate and bundles are public and replaced whole.
  */
+import { X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CaMaterial, caId, createCaCertificate } from './issuing-ca.ts';
+import { createJavaTrustStore } from './java-trust-store.ts';
+
+const PEM_BLOCK = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 export interface CaFiles {
   readonly certificateFile: string;
@@ -19,18 +23,38 @@ export function openCaFiles(directory: string, keyPem: Buffer, now: number): CaF
   return { certificateFile, material: { keyPem, certificatePem: readFileSync(certificateFile, 'utf8') } };
 }
 
-/** One file with every root that an agent should trust: the system's, the user's own, ours. Returns its path. */
-export function writeBundle(directory: string, issuingCaPem: string, roots: readonly string[]): string {
-  const file = join(directory, 'ca-bundle.pem');
-  const certificates = [issuingCaPem, ...roots].flatMap(
-    (text) => text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [],
-  );
-  replaceFile(file, `${[...new Set(certificates)].join('\n')}\n`);
-  return file;
+/** Files with every root that an agent should trust: the system's, the user's own, ours. */
+export interface BundleFiles {
+  readonly pem: string;
+  readonly java: string;
 }
 
-function replaceFile(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text);
+export function writeBundles(
+  directory: string,
+  issuingCaPem: string,
+  roots: readonly string[],
+  now: number,
+): BundleFiles {
+  const pem = join(directory, 'ca-bundle.pem');
+  const java = join(directory, 'ca-bundle.jks');
+  const found = [issuingCaPem, ...roots].flatMap((text) => text.match(PEM_BLOCK) ?? []);
+  const certificates = [...new Set(found)];
+  replaceFile(pem, `${certificates.join('\n')}\n`);
+  replaceFile(java, createJavaTrustStore(certificates.filter(isReadable), now));
+  return { pem, java };
+}
+
+/** What the user's own files hold may be anything; the PEM bundle hands it on, a Java file must be of certificates. */
+function isReadable(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function replaceFile(path: string, content: string | Buffer): void {
+  writeFileSync(`${path}.new`, content);
   // Public by purpose, whatever the umask: agents run as other users.
   chmodSync(`${path}.new`, 0o644);
   renameSync(`${path}.new`, path);

@@ -1,0 +1,86 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { agentEnvironment, agentVariables, withheldVariables } from '../../../src/cli/agent-environment.ts';
+
+const FACTS = {
+  proxyUrl: 'http://i-0123456789abcdef:cs_token@127.0.0.1:10080',
+  bundleFile: '/state/ca-bundle.pem',
+  javaTrustStore: '/state/ca-bundle.jks',
+  apiKey: 'sk-placeholder-1',
+  awsAccessKeyId: 'AKIAPLACEHOLDER',
+  awsSecretAccessKey: 'placeholder',
+  spiffeId: 'spiffe://test.example/agent',
+};
+
+describe('what an agent is given', () => {
+  const variables = agentVariables(FACTS, {});
+
+  it('names the proxy in every spelling that a client reads', () => {
+    for (const name of ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'])
+      expect(variables[name]).toBe(FACTS.proxyUrl);
+    expect(variables['NODE_USE_ENV_PROXY']).toBe('1');
+  });
+
+  it.each([
+    ['Node', 'NODE_EXTRA_CA_CERTS'],
+    ['AWS CLI and boto3', 'AWS_CA_BUNDLE'],
+    ['requests', 'REQUESTS_CA_BUNDLE'],
+    ['pip', 'PIP_CERT'],
+    ['httpx, urllib, aiohttp, Go, uv', 'SSL_CERT_FILE'],
+    ['curl', 'CURL_CA_BUNDLE'],
+    ['git', 'GIT_SSL_CAINFO'],
+    ['cargo', 'CARGO_HTTP_CAINFO'],
+    ['npm', 'npm_config_cafile'],
+    ['deno', 'DENO_CERT'],
+  ])('gives the bundle to %s', (_client, name) => {
+    expect(variables[name]).toBe(FACTS.bundleFile);
+  });
+
+  it('gives proxy and trust store to Java, and no token, which every JVM would print', () => {
+    const options = variables['JAVA_TOOL_OPTIONS'] ?? '';
+    expect(options).toContain('-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=10080');
+    expect(options).toContain('-Djavax.net.ssl.trustStore=/state/ca-bundle.jks');
+    expect(options).not.toContain('cs_token');
+    const blank = agentVariables({ ...FACTS, javaTrustStore: '/my state/a.jks' }, {});
+    expect(blank['JAVA_TOOL_OPTIONS']).toContain('"-Djavax.net.ssl.trustStore=/my state/a.jks"');
+  });
+
+  it('keeps the options of the user, and does not grow when it is asked again', () => {
+    const own = { NODE_OPTIONS: '--max-old-space-size=512', JAVA_TOOL_OPTIONS: '-Xmx1g' };
+    const once = agentVariables(FACTS, own);
+    expect(once['NODE_OPTIONS']).toMatch(/^--max-old-space-size=512 --require /);
+    expect(once['JAVA_TOOL_OPTIONS']).toMatch(/^-Xmx1g -Dhttps\.proxyHost/);
+    expect(agentVariables(FACTS, once)).toEqual(once);
+    const { NODE_OPTIONS = '' } = once;
+    const { status, stderr } = spawnSync(process.execPath, ['-e', ''], { env: { NODE_OPTIONS }, encoding: 'utf8' });
+    expect([status, stderr]).toEqual([0, '']);
+  });
+});
+
+describe('what an agent is not given', () => {
+  const secrets = {
+    OPENAI_API_KEY: 'sk-real',
+    GITHUB_TOKEN: 'ghp_real',
+    AWS_SESSION_TOKEN: 'real',
+    AWS_PROFILE: 'prod',
+    AWS_BEARER_TOKEN_BEDROCK: 'real',
+    VAULT_TOKEN: 'hvs.real',
+    VAULT_ADDR: 'https://vault',
+    DB_PASSWORD: 'real',
+    SSH_AUTH_SOCK: '/tmp/agent',
+    GOOGLE_APPLICATION_CREDENTIALS: '/key.json',
+    my_secret: 'real',
+  };
+
+  it('a variable that holds a secret, or the way to one', () => {
+    expect(withheldVariables({ ...secrets, PATH: '/bin', TOKENIZER: 'x' }, [])).toEqual(Object.keys(secrets).sort());
+    const values = Object.values(agentEnvironment(secrets, FACTS, []));
+    expect(Object.values(secrets).filter((secret) => values.includes(secret))).toEqual([]);
+  });
+
+  it('unless it is kept by name', () => {
+    expect(agentEnvironment(secrets, FACTS, ['GITHUB_TOKEN'])['GITHUB_TOKEN']).toBe('ghp_real');
+    // A placeholder stands in its place all the same.
+    expect(agentEnvironment(secrets, FACTS, ['OPENAI_API_KEY'])['OPENAI_API_KEY']).toBe(FACTS.apiKey);
+  });
+});
