@@ -103,7 +103,7 @@ function put(
   const { facts } = permit;
   const { head, body } = request;
   const { placeholders } = facts.workload;
-  const outgoing = outgoingFields(head, facts.authority, true);
+  const outgoing = withoutTenants(outgoingFields(head, facts.authority, true), facts.service.preset?.tenants ?? []);
   const own = injection.kind === 'header' ? injection.name.toLowerCase() : null;
   const { fields, query, used } = emptySlots(
     outgoing,
@@ -119,6 +119,11 @@ function put(
     used === null || facts.binding?.injection !== null ? byOptions(credential, injection) : bySlot(credential, used);
   const sent = outgoingHead(head, facts.authority, { fields, path, query, framing: head.framing });
   return { permit, credential, head: sent, body, needles: needlesOf(credential), ...chosen };
+}
+
+/** Whose account pays and whose data is seen is settled by the credential, never by the workload. */
+function withoutTenants(fields: readonly Field[], tenants: readonly string[]): readonly Field[] {
+  return tenants.length === 0 ? fields : fields.filter(({ key }) => !tenants.includes(key.replaceAll('_', '-')));
 }
 
 async function sign(

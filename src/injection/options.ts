@@ -39,6 +39,8 @@ export interface ProviderPreset {
   readonly hosts: readonly string[];
   /** Every slot in which a credential can sit. The one that the workload used is used; all others are emptied. */
   readonly slots: readonly CredentialSlot[];
+  /** Header fields that choose whose account is used, lower case: the credential's own counts. */
+  readonly tenants?: readonly string[];
   /** The way where the workload used no slot. */
   readonly injection: InjectionOptions | { readonly kind: 'sigv4' };
   readonly minting: readonly MintingCall[];

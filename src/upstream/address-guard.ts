@@ -64,9 +64,10 @@ interface Embedding {
   readonly inverted?: true;
 }
 
+const COMPATIBLE = network('::/96');
 const LAST: Embedding['at'] = [12, 13, 14, 15];
 const EMBEDDINGS: readonly Embedding[] = [
-  { inside: network('::/96'), at: LAST }, // compatible
+  { inside: COMPATIBLE, at: LAST },
   { inside: network('::ffff:0:0:0/96'), at: LAST }, // translated
   { inside: network('64:ff9b::/96'), at: LAST },
   // The local prefix says nothing about its length, so each place of RFC 6052 §2.2 counts.
@@ -118,7 +119,7 @@ function embeddedIn(bytes: Uint8Array): Uint8Array[] {
     if (!isIn(bytes, inside)) continue;
     const inner = Uint8Array.from(at, (index) => (bytes[index] ?? 0) ^ (inverted === true ? 0xff : 0));
     // `::` and `::1` lie in the compatible range and embed nothing; both are special in themselves.
-    if (inner[0] !== 0 || bytes[0] !== 0) found.push(inner);
+    if (inner[0] !== 0 || !isIn(bytes, COMPATIBLE)) found.push(inner);
   }
   // ISATAP may sit in any prefix; the universal bit of its identifier is either way.
   const isIsatap = ((bytes[8] ?? 1) & 0xfd) === 0 && bytes[9] === 0 && bytes[10] === 0x5e && bytes[11] === 0xfe;

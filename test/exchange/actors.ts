@@ -84,6 +84,14 @@ export class WorkloadScript {
     return head;
   }
 
+  /** A request and the status of its answer; 0 where the tunnel ends without one. */
+  async asks(line: string, ...rest: readonly string[]): Promise<number> {
+    this.sends(line, ...rest);
+    const message = await patient(this.#reader?.next() ?? null, `an answer to ${line}`).catch(() => null);
+    await textOf(message?.body ?? null).catch(() => '');
+    return message?.head.status ?? 0;
+  }
+
   async receivesHead(status: number): Promise<ResponseHead> {
     const message = await patient(this.#reader?.next() ?? null, `a response with ${status}`);
     if (message === null) return expect.fail(`the tunnel ended where ${status} was expected`);
@@ -208,6 +216,15 @@ export class UpstreamScript {
     this.#upstream.fail(code);
   }
 
+  /** From now on everything is answered at once, with no body. */
+  answersAll(status: number): void {
+    this.#upstream.automatic = status;
+  }
+
+  get arrivals(): FakeUpstream['arrivals'] {
+    return this.#upstream.arrivals;
+  }
+
   /** After the head: the body breaks with this. */
   breaksOff(code: ErrorCode): void {
     this.#body?.breaks(new EgressError(code));
@@ -242,6 +259,11 @@ export class AuditScript {
       .poll(() => this.unread().length, { timeout: PATIENCE_MS, interval: 2 })
       .toBeGreaterThanOrEqual(expected.length);
     expect(this.unread()).toEqual(expected);
+    this.#read = this.#sink.lines.length;
+  }
+
+  /** Takes what is there for read. */
+  skips(): void {
     this.#read = this.#sink.lines.length;
   }
 

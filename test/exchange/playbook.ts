@@ -8,6 +8,7 @@
  * Not here: TLS and sockets (test/wire/), a whole process (test/e2e/).
  */
 import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
 import { expect } from 'vitest';
 import { createLog } from '../../src/admin/log.ts';
 import { type Closers, createConnectionStages, createStages, type Ground, type Stages } from '../../src/assembly.ts';
@@ -56,6 +57,8 @@ export interface Remains {
   /** Requests that left without an intent on record. */
   readonly unrecorded: readonly string[];
   readonly serving: ReadonlySet<Promise<void>>;
+  /** Every error that ended an exchange or a connection, causes included, as a careless logger would print it. */
+  readonly thrown: readonly string[];
 }
 
 export interface PlaybookOptions {
@@ -102,7 +105,7 @@ function openWorld({ policy = (text) => text }: PlaybookOptions): { world: World
     current,
     log: createLog('debug', (line) => logLines.push(line)),
     authority: { ca: { certificatePem } as Ground['authority']['ca'], certificateFile: '' },
-    bundleFile: '',
+    bundles: { pem: '', java: '' },
     audit,
     instances,
     workload: identify,
@@ -117,15 +120,16 @@ function openWorld({ policy = (text) => text }: PlaybookOptions): { world: World
     const closed = sink.lines.filter((line) => line['kind'] === 'completion' && sinkHasIntent(sink, line)).length;
     if (open <= closed) unrecorded.push(`${head.method} ${head.target}`);
   };
-  const stages = stagesOver(ground, clock, vault, fakeUpstream, closers);
-  const connectionStages = withoutTls(ground, stages);
+  const thrown: string[] = [];
+  const stages = stagesOver(ground, clock, vault, fakeUpstream, closers, thrown);
+  const connectionStages = withoutTls(ground, stages, thrown);
   const { instance, token } = instances.create('agent', 3_600_000);
   const serving = new Set<Promise<void>>();
   const workload = new WorkloadScript(identify.describe('agent', instance.id), token, (connection) => {
     const served = serveConnection(connectionStages, connection).finally(() => serving.delete(served));
     serving.add(served);
   });
-  const remains = { stages, ground, vault, workload, sink, logLines, unrecorded, serving };
+  const remains = { stages, ground, vault, workload, sink, logLines, unrecorded, serving, thrown };
   const world: World = {
     workload,
     vault,
@@ -147,6 +151,8 @@ function openWorld({ policy = (text) => text }: PlaybookOptions): { world: World
   return { world, remains, closers };
 }
 
+const carelessly = (error: unknown): string => inspect(error, { depth: 12, showHidden: true, getters: true });
+
 const sinkHasIntent = (sink: CaptureSink, line: CaptureSink['lines'][number]): boolean =>
   sink.lines.some((other) => other['kind'] === 'intent' && other['exchange'] === line['exchange']);
 
@@ -157,6 +163,7 @@ function stagesOver(
   vault: FakeVaultClient,
   upstream: FakeUpstream,
   closers: Closers,
+  thrown: string[],
 ): Stages {
   const built = createStages(ground, ground.current.configuration, clock, closers);
   const mintToken = async (caller: { spiffeId: { uri: string } }): Promise<string> => `a JWT of ${caller.spiffeId.uri}`;
@@ -173,15 +180,24 @@ function stagesOver(
     obtain: (permit, signal) => credential.obtain(permit, signal),
     release: (given) => credential.release(given),
     send: (request, signal) => upstream.send(request, signal),
+    observe: (summary) => {
+      thrown.push(carelessly(summary.error));
+      built.exchange.observe(summary);
+    },
   };
   return { ...built, credential, exchange };
 }
 
 /** The bytes inside a tunnel as they are: what TLS does is test/wire's affair. */
-function withoutTls(ground: Ground, stages: Stages): ConnectionStages {
+function withoutTls(ground: Ground, stages: Stages, thrown: string[]): ConnectionStages {
   const { limits } = ground.current.configuration.proxy;
+  const built = createConnectionStages(ground, stages);
   return {
-    ...createConnectionStages(ground, stages),
+    ...built,
+    observeRefusal: (reason) => {
+      thrown.push(carelessly(reason));
+      built.observeRefusal(reason);
+    },
     terminate: async (open) => {
       open.reader.detach();
       const { socket } = open.tunnel.connection;

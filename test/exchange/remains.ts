@@ -10,7 +10,7 @@ import type { Remains } from './playbook.ts';
 const SETTLE_MS = 5_000;
 
 export async function assertNothingIsLeft(remains: Remains): Promise<void> {
-  const { stages, ground, vault, workload, sink, logLines, unrecorded, serving } = remains;
+  const { stages, ground, vault, workload, sink, logLines, unrecorded, serving, thrown } = remains;
   workload.leavesEverything();
   await within(Promise.all(serving), 'a connection is still being served');
   expect(unrecorded, 'requests that left without an intent on record').toEqual([]);
@@ -22,11 +22,12 @@ export async function assertNothingIsLeft(remains: Remains): Promise<void> {
   const readable = [
     ...sink.lines.map((line) => JSON.stringify(line)),
     ...logLines,
+    ...thrown,
     await stages.metrics.text(),
     JSON.stringify([stages.credential.list(), ground.instances.list()]),
     workload.received(),
   ].join('\n');
-  expect(leaksIn(readable, vault.issued), 'secrets in audit, log, metrics, status or answers').toEqual([]);
+  expect(leaksIn(readable, vault.issued), 'secrets in audit, log, errors, metrics, status or answers').toEqual([]);
 
   vault.recovers();
   const logins = vault.issued.filter((secret) => secret.startsWith('hvs.')).length;

@@ -77,10 +77,14 @@ export interface Told {
   readonly body: Body;
 }
 
+const NOTHING: Told = { status: 204, reason: '', fields: [], framing: { kind: 'none' }, body: EMPTY_BODY };
+
 export class FakeUpstream {
   readonly arrivals: Arrival[] = [];
   /** Called when a request leaves, before anybody sees it. */
   onArrival: (request: AuthorizedRequest) => void = () => {};
+  /** Answers everything with this status, asked or not. */
+  automatic: number | null = null;
   #waiting: ((arrival: Arrival) => void)[] = [];
   #unseen: Arrival[] = [];
   #current: Arrival | null = null;
@@ -110,6 +114,11 @@ export class FakeUpstream {
         fail: reject,
       };
       this.arrivals.push(arrival);
+      if (this.automatic !== null) {
+        this.#current = arrival;
+        this.respond({ ...NOTHING, status: this.automatic });
+        return;
+      }
       const waiter = this.#waiting.shift();
       if (waiter === undefined) this.#unseen.push(arrival);
       else waiter(arrival);

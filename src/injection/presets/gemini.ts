@@ -9,6 +9,7 @@ export const GEMINI: ProviderPreset = {
   name: 'gemini',
   hosts: ['generativelanguage.googleapis.com'],
   slots: [headerSlot('x-goog-api-key'), querySlot('key'), BEARER, querySlot('access_token'), querySlot('oauth_token')],
+  tenants: ['x-goog-user-project'],
   injection: { kind: 'header', name: 'x-goog-api-key', format: '{}' },
   minting: mintingPaths(
     '* /*/auth_tokens/**',

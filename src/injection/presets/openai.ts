@@ -9,6 +9,7 @@ export const OPENAI: ProviderPreset = {
   name: 'openai',
   hosts: ['api.openai.com', 'eu.api.openai.com', 'us.api.openai.com'],
   slots: [BEARER, { in: 'subprotocol', prefix: 'openai-insecure-api-key.' }],
+  tenants: ['openai-organization', 'openai-project'],
   injection: { kind: 'bearer' },
   minting: mintingPaths(
     'POST /v1/realtime/client_secrets',
