@@ -3,11 +3,13 @@
  * Holds: everything in a folder of its own, on ports that are free; nothing is left behind.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type RunningProxy, startProxy } from '../../src/app.ts';
+import { leaksIn } from '../fakes/leak-search.ts';
 import { secretsInMemory } from './memory-scan.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -39,6 +41,9 @@ export interface SandboxedProxy {
     Outcome & { readonly secretsFound: string[]; readonly placeholdersFound: number; readonly secretsKnown: number }
   >;
   auditLines(): Record<string, unknown>[];
+  /** Searched for secrets at the end, as are log, audit, metrics, status and every file of the state folder. */
+  readonly received: string[];
+  /** @throws where 12 bytes of a secret, raw or encoded, stand in anything that somebody could read. */
   close(): Promise<void>;
 }
 
@@ -52,6 +57,13 @@ export async function openSandboxedProxy(
   const quickstart = readFileSync(join(ROOT, 'config', 'quickstart.yaml'), 'utf8').replace(/port: 10080/, 'port: 0');
   writeFileSync(policyFile, edit(quickstart));
   const logLines: string[] = [];
+  /** What programs printed and agents were answered. */
+  const received: string[] = [];
+  const kept = async (outcome: Promise<Outcome>): Promise<Outcome> => {
+    const { stdout, stderr } = await outcome;
+    received.push(stdout.slice(0, MAX_KEPT_TEXT), stderr.slice(0, MAX_KEPT_TEXT));
+    return outcome;
+  };
   const proxy = await startProxy({
     configPaths: [policyFile],
     stateDirectory: join(folder, 'state'),
@@ -74,13 +86,14 @@ export async function openSandboxedProxy(
     proxy,
     folder,
     policyFile,
+    received,
     run: (words, { env = {}, input } = {}) => {
       const child = spawn(process.execPath, command(words), {
         env: { ...cleanEnvironment(folder), ...env },
         cwd: folder,
       });
       child.stdin?.end(input ?? '');
-      return outcomeOf(child);
+      return kept(outcomeOf(child));
     },
     runAgent: async (file) => {
       const child = spawn(
@@ -104,7 +117,7 @@ export async function openSandboxedProxy(
         });
         child.once('close', () => resolve({ secrets: [], placeholders: [] }));
       });
-      const [outcome, found] = await Promise.all([outcomeOf(child), scan]);
+      const [outcome, found] = await Promise.all([kept(outcomeOf(child)), scan]);
       return {
         ...outcome,
         secretsFound: found.secrets,
@@ -118,13 +131,35 @@ export async function openSandboxedProxy(
         .filter(Boolean)
         .map((line) => JSON.parse(line) as Record<string, unknown>),
     close: async () => {
+      const shown = [JSON.stringify(proxy.status()), await metricsOf(proxy.adminSocket), ...received];
       await proxy.close();
-      const leaks = [...logLines, readFileSync(proxy.auditFile, 'utf8')].join('\n');
-      const leaked = (proxy.sandbox?.registry.issuedSecrets() ?? []).filter((secret) => leaks.includes(secret));
+      const readable = [...shown, ...logLines, ...textsBelow(folder)].join('\n');
       rmSync(folder, { recursive: true });
-      if (leaked.length > 0) throw new Error(`${leaked.length} secrets stand in the log or the audit record`);
+      const leaks = leaksIn(readable, proxy.sandbox?.registry.issuedSecrets() ?? []);
+      const forms = [...new Set(leaks.map(({ form }) => form))].join(', ');
+      if (leaks.length > 0) throw new Error(`secrets stand where somebody can read them: ${forms}`);
     },
   };
+}
+
+const MAX_KEPT_TEXT = 200_000;
+
+function metricsOf(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path: '/metrics' }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve(text));
+    });
+    call.on('error', reject).end();
+  });
+}
+
+function textsBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+    .filter((text) => !text.includes('-----BEGIN CERTIFICATE-----'));
 }
 
 /** What a shell on a fresh machine has. */

@@ -26,6 +26,8 @@ export interface Ask {
 }
 
 export class AgentClient {
+  /** Every answer, byte for byte. */
+  readonly received: string[] = [];
   readonly #proxy: RunningProxy;
   readonly #instance: InstanceAnswer;
   readonly #ca: string;
@@ -58,7 +60,7 @@ export class AgentClient {
         '\r\n',
       ),
     );
-    return readAnswer(secure);
+    return readAnswer(secure, this.received);
   }
 
   /** A tunnel, or the proxy's refusal. */
@@ -72,7 +74,7 @@ export class AgentClient {
       socket.once('close', () => resolve(Buffer.alloc(0)));
     });
     if (first.toString('latin1').startsWith('HTTP/1.1 200 ')) return socket;
-    return readAnswer(socket, first);
+    return readAnswer(socket, this.received, first);
   }
 
   secure(socket: Socket, servername: string): Promise<TLSSocket> {
@@ -86,7 +88,7 @@ export class AgentClient {
   }
 }
 
-function readAnswer(socket: Socket | TLSSocket, first: Buffer = Buffer.alloc(0)): Promise<Answer> {
+function readAnswer(socket: Socket | TLSSocket, received: string[], first: Buffer = Buffer.alloc(0)): Promise<Answer> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [first];
     let hasEnded = false;
@@ -95,7 +97,10 @@ function readAnswer(socket: Socket | TLSSocket, first: Buffer = Buffer.alloc(0))
       hasEnded = true;
     });
     socket.on('error', () => {});
-    socket.once('close', () => resolve(parseAnswer(Buffer.concat(chunks), hasEnded)));
+    socket.once('close', () => {
+      received.push(Buffer.concat(chunks).toString('latin1'));
+      resolve(parseAnswer(Buffer.concat(chunks), hasEnded));
+    });
     if (socket.destroyed) resolve(parseAnswer(first, false));
   });
 }
