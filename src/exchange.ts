@@ -68,7 +68,7 @@ export async function exchange(stages: ExchangeStages, workload: Workload, reque
     ending.holds(decision.permit, decision.done);
     const credential = await stages.obtain(decision.permit, request.signal); //                  5 obtain
     ending.owes(credential, stages.release);
-    const body = { head: request.head, body: decision.body, continue: request.continue };
+    const body = { head: request.head, body: decision.body, continue: () => request.continue() };
     const authorized = await stages.inject(decision.permit, credential, body); //                6 inject
     if ('reason' in authorized) return await ending.deny(authorized);
     await record.intend(authorized); //                                                           (9) before it leaves

@@ -9,7 +9,7 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
-import type { SecretField } from '../core/headers.ts';
+import type { Field, SecretField } from '../core/headers.ts';
 import type { Body, RequestHead } from '../core/message.ts';
 import type { Denial, DenialReason } from '../core/reasons.ts';
 import type { Credential } from '../credential/credential.ts';

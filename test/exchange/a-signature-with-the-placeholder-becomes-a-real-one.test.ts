@@ -79,6 +79,24 @@ describe('a signature with the placeholder becomes a real one', () => {
   );
 
   it(
+    'also where no hash was announced: the body is asked for, seen whole and signed',
+    playbook(async (world) => {
+      const { vault, workload, upstream, audit } = world;
+      vault.grants(KEYS);
+      await workload.opens(`${HOST}:443`);
+      const fields = await signedCall(world, { checksum: false });
+      workload.sends('POST /', ...fields, 'Expect: 100-continue', `Content-Length: ${BODY.length}`);
+      await workload.receives(100);
+      workload.goesOn(BODY);
+      const sent = sentHead(await upstream.sees('POST /'));
+      expect(awsAccepts(sent, [], KEYS.secret_key, sha256(BODY))).toBe(true);
+      upstream.answers(200);
+      await workload.receives(200, '');
+      await audit.has('intent sigv4 sts/us-east-1 buffered-payload', 'completion completed 200');
+    }),
+  );
+
+  it(
     'and vouches for no body other than the signed one',
     playbook(async (world) => {
       const { vault, workload, upstream, audit } = world;

@@ -15,6 +15,7 @@ import { type Closers, createConnectionStages, createStages, type Ground, type S
 import { createAuditStage } from '../../src/audit/exchange-record.ts';
 import { parseConfiguration } from '../../src/config/parse.ts';
 import { type ConnectionStages, serveConnection } from '../../src/connection.ts';
+import { Deadlines } from '../../src/core/deadlines.ts';
 import { createVaultSource } from '../../src/credential/sources/vault.ts';
 import { createStageOver } from '../../src/credential/stage.ts';
 import { PRESETS } from '../../src/injection/presets/all.ts';
@@ -191,7 +192,10 @@ function stagesOver(
 /** The bytes inside a tunnel as they are: what TLS does is test/wire's affair. */
 function withoutTls(ground: Ground, stages: Stages, thrown: string[]): ConnectionStages {
   const { limits } = ground.current.configuration.proxy;
-  const built = createConnectionStages(ground, stages);
+  // Of its own, so that idle tunnels do not end where a script lets a lease grow old.
+  const clock = new FakeClock();
+  const built = createConnectionStages(ground, stages, clock);
+  const parts = { limits, deadlines: new Deadlines(clock, limits.idleTimeoutMs) };
   return {
     ...built,
     observeRefusal: (reason) => {
@@ -202,7 +206,7 @@ function withoutTls(ground: Ground, stages: Stages, thrown: string[]): Connectio
       open.reader.detach();
       const { socket } = open.tunnel.connection;
       socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-      return secureRequests(open.tunnel, socket, limits);
+      return secureRequests(open.tunnel, socket, parts);
     },
   };
 }

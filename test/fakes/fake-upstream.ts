@@ -58,6 +58,10 @@ export class ToldBody implements Body {
     return Buffer.isBuffer(this.#ready[0]) ? (this.#ready.shift() as Buffer) : null;
   }
 
+  get isOver(): boolean {
+    return this.#ready[0] === null;
+  }
+
   cancel(): void {
     this.isCancelled = true;
   }
