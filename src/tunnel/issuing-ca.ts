@@ -133,6 +133,11 @@ export function createIssuingCa(material: CaMaterial, clock: Clock): IssuingCa {
     notAfter,
     // Issuing is synchronous, so two tunnels can never issue for one host at the same time.
     leafFor: (host) => {
+      // Also where the clock makes no sense.
+      if (!(clock.now() < notAfter))
+        throw new EgressError('certificate_issuing_failed', {
+          detail: 'the issuing CA has ended, or the clock is wrong; remove ca.pem and ca-key.pem and start again',
+        });
       const cached = leaves.get(host.text);
       leaves.delete(host.text);
       try {

@@ -45,7 +45,8 @@ export function createInstanceRegistry(clock: Clock): InstanceRegistry {
   };
   return {
     create: (workload, lifetimeMs) => {
-      for (const entry of byHash.values()) live(entry);
+      // A walk over all of them for each new one would make many instances slow.
+      if (byHash.size >= MAX_INSTANCES) for (const entry of byHash.values()) live(entry);
       if (byHash.size >= MAX_INSTANCES) throw new EgressError('overload', { detail: 'too many instances' });
       const token = `cs_${randomBytes(TOKEN_BYTES).toString('base64url')}`;
       const instance: Instance = {

@@ -56,6 +56,33 @@ describe('a tunnel', () => {
     }
   });
 
+  it('says of a client that left the handshake that it may not trust the CA', async () => {
+    const { socket } = await openConnect(proxy, 'api.openai.com:443');
+    const stranger = connectTls({ socket, servername: 'api.openai.com', ca: [] });
+    await new Promise((resolve) => stranger.once('error', resolve));
+    await expect
+      .poll(() => proxy.sink.lines.at(-1))
+      .toMatchObject({
+        kind: 'refusal',
+        code: 'tls_handshake_failed',
+        detail: expect.stringContaining('trust the CA'),
+      });
+  });
+
+  it('takes no TLS before 1.2', async () => {
+    const { socket } = await openConnect(proxy, 'api.openai.com:443');
+    const old = connectTls({
+      socket,
+      servername: 'api.openai.com',
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1',
+      maxVersion: 'TLSv1.1',
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    });
+    await new Promise((resolve) => old.once('error', resolve));
+    await expect.poll(() => proxy.sink.lines.at(-1)).toMatchObject({ kind: 'refusal', code: 'tls_handshake_failed' });
+  });
+
   it('resumes no TLS session, which would skip the check of the name', async () => {
     const first = await openSecure(proxy, 'api.openai.com:443');
     first.write(`GET / HTTP/1.1\r\n${HOST}\r\n`);

@@ -120,6 +120,18 @@ describe('the issuing CA', () => {
     );
   });
 
+  it.each([
+    ['its end has come', 366 * 24 * HOUR_MS],
+    ['the clock makes no sense', Number.NaN],
+  ])('issues nothing where %s', (_, jumpMs) => {
+    const opened = openCa();
+    opened.ca.leafFor(parseHost('api.openai.com'));
+    opened.clock.jump(jumpMs);
+    expect(() => opened.ca.leafFor(parseHost('api.openai.com'))).toThrow(
+      /^certificate_issuing_failed: .*remove ca\.pem/,
+    );
+  });
+
   it('keeps a bounded number of leaves', () => {
     const { ca } = openCa();
     const first = ca.leafFor(parseHost('first.example'));

@@ -26,6 +26,18 @@ describe('instances', () => {
     expect(registry.find(token)).not.toBeNull();
   });
 
+  it('are bounded in number: at the limit those that ended make room, and none else does', {
+    timeout: 60_000,
+  }, async () => {
+    const clock = new FakeClock();
+    const registry = createInstanceRegistry(clock);
+    for (let i = 0; i < 99_999; i++) registry.create('ai-agent', 3_600_000);
+    registry.create('ai-agent', 1_000);
+    expect(() => registry.create('ai-agent', 1_000)).toThrow('overload');
+    await clock.advance(1_000);
+    expect(registry.create('ai-agent', 1_000).token).toMatch(/^cs_/);
+  });
+
   it('end at once when told to', () => {
     const registry = createInstanceRegistry(new FakeClock());
     const { instance, token } = registry.create('ai-agent', 60_000);
