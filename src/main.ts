@@ -31,5 +31,7 @@ const terminal: Terminal = {
   exitNow: (code) => process.exit(code),
 };
 
+// A reader that went away (`countersign explain … | head -1`) is no failure, and no end of a proxy.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 process.umask(0o077);
 process.exitCode = await runCommand(terminal);

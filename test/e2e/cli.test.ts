@@ -100,6 +100,12 @@ describe('the command line', () => {
     expect(outcome.stderr).not.toContain('    at ');
   });
 
+  it('does not mind a reader that goes away', () => {
+    const line = `"${process.execPath}" "${LAUNCHER}" explain --sandbox -w ai-agent GET https://api.openai.com/v1/models | true; echo "$PIPESTATUS"`;
+    const { stdout, stderr } = spawnSync('bash', ['-c', line], { encoding: 'utf8', timeout: 20_000 });
+    expect([stdout, stderr]).toEqual(['0\n', '']);
+  });
+
   it('refuses an environment that would weaken it', () => {
     const { status, stderr } = countersign(['start', '--sandbox'], { NODE_TLS_REJECT_UNAUTHORIZED: '0' });
     expect(status).toBe(78);
