@@ -63,6 +63,7 @@ const EXACT_HOSTS = [
   'dynamodb.us-east-1.amazonaws.com',
   'bedrock-runtime.us-east-1.amazonaws.com',
 ];
+const KEEP_ALIVE_MS = 60_000;
 const AWS_SUFFIX = '.amazonaws.com';
 const AWS_NAME = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+amazonaws\.com$/;
 
@@ -116,6 +117,8 @@ class Parts {
       SNICallback: (name, done) => this.#choose(name, done),
     });
     this.server.maxConnections = MAX_CONNECTIONS;
+    // Longer than any client waits between two requests: one that just begins the next would be reset.
+    this.server.keepAliveTimeout = KEEP_ALIVE_MS;
     this.server.on('connection', (socket: Socket) => this.#track(socket));
     this.server.on('request', (request, response) => void this.#serve(request, response));
     this.server.on('checkContinue', (request, response) => void this.#serve(request, response));

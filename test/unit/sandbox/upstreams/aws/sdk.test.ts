@@ -133,7 +133,8 @@ describe.each([
       const seen = sandbox.exchanges().at(-1);
       expect(seen?.headers).toContainEqual(['x-amz-content-sha256', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER']);
       const got = await s3.send(new GetObjectCommand({ Bucket, Key: 'streamed', ChecksumMode: 'ENABLED' }));
-      expect(Buffer.from((await got.Body?.transformToByteArray()) ?? [])).toEqual(content);
+      // Looking at each of 150,000 bytes by itself would hold up the server for seconds.
+      expect(content.equals((await got.Body?.transformToByteArray()) ?? Buffer.alloc(0))).toBe(true);
       await s3.send(new PutObjectCommand({ Bucket, Key: 'whole', Body: content, ChecksumAlgorithm: algorithm }));
       const whole = await s3.send(new HeadObjectCommand({ Bucket, Key: 'whole', ChecksumMode: 'ENABLED' }));
       expect(whole[`Checksum${algorithm}`]).toBe(got[`Checksum${algorithm}`]);
