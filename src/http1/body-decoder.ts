@@ -33,19 +33,27 @@ const CR = 0x0d;
 const LF = 0x0a;
 const MAX_SIZE_DIGITS = 8;
 
+/** What differs between requests and responses. */
+export interface Direction {
+  readonly faults: CodecFaults;
+  readonly keepsTrailers: boolean;
+}
+
 export class BodyDecoder {
   readonly #input: WireInput;
   readonly #faults: CodecFaults;
   readonly #limits: HeadLimits;
+  readonly #keepsTrailers: boolean;
   #state: State = 'over';
   /** Of the body or of the chunk, in `bytes`. */
   #left = 0;
   #digits = 0;
   #extensionBytes = 0;
 
-  constructor(input: WireInput, faults: CodecFaults, limits: HeadLimits) {
+  constructor(input: WireInput, direction: Direction, limits: HeadLimits) {
     this.#input = input;
-    this.#faults = faults;
+    this.#faults = direction.faults;
+    this.#keepsTrailers = direction.keepsTrailers;
     this.#limits = limits;
   }
 
@@ -167,7 +175,7 @@ export class BodyDecoder {
     if (section.ends.length === 0) return END;
     const trailers = parseFields(section, 0, maxFields, this.#faults);
     checkTrailers(trailers, this.#faults);
-    return { kind: 'end', trailers: HeaderList.owning(trailers.fields) };
+    return this.#keepsTrailers ? { kind: 'end', trailers: HeaderList.owning(trailers.fields) } : END;
   }
 
   #malformed(detail: string): EgressError {

@@ -59,17 +59,18 @@ const KNOWN: ReadonlyMap<string, KnownName> = new Map(
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const PLAIN_NAME = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 const NO_LETTER_DIGIT = /[^a-z0-9]+/g;
-/** Names that some recipients take for another once they have turned `_` or `.` into `-` (CGI and its heirs). */
-const ALIASED = new Set([
-  'host',
-  'content-length',
-  'transfer-encoding',
-  'connection',
-  'expect',
-  'upgrade',
-  'authorization',
-  'proxy-authorization',
-]);
+/**
+ * Names that some recipients take for another once they have turned `_` or `.` into `-` (CGI and its heirs): of framing,
+ * routing and credentials, and those by which frameworks are told another method, path or host.
+ */
+const ALIASED = new Set(
+  (
+    'host content-length content-type content-encoding transfer-encoding te trailer connection expect upgrade ' +
+    'authorization proxy-authorization cookie x-api-key x-goog-api-key forwarded x-forwarded-for x-forwarded-host ' +
+    'x-forwarded-proto x-http-method x-http-method-override x-method-override x-original-method x-original-url ' +
+    'x-original-uri x-original-host x-rewrite-url x-host'
+  ).split(' '),
+);
 
 /** One of the usual spellings, which are tokens all. */
 export function isKnownName(name: string): boolean {
@@ -143,7 +144,8 @@ function checkedName(name: string, faults: CodecFaults): KnownName {
 
 function isAlias(key: string): boolean {
   if (PLAIN_NAME.test(key)) return false;
-  return ALIASED.has(key.replace(NO_LETTER_DIGIT, '-').replace(/^-|-$/g, ''));
+  const plain = key.replace(NO_LETTER_DIGIT, '-').replace(/^-|-$/g, '');
+  return ALIASED.has(plain) || plain.startsWith('x-amz-');
 }
 
 function malformed(faults: CodecFaults, detail: string): EgressError {

@@ -20,6 +20,8 @@ export interface HeadGrammar<Head> {
   readonly isOwed: boolean;
   /** One CRLF between two messages is skipped. */
   readonly skipsEmptyLine: boolean;
+  /** Trailers are handed out; otherwise they are checked and end here. */
+  readonly keepsTrailers: boolean;
   /** @throws EgressError */
   parseHead(section: Section): Head;
   /** The message is whole. */
@@ -44,7 +46,7 @@ export class MessageMachine<Head extends { readonly framing: Framing }> implemen
     this.#grammar = grammar;
     this.#limits = limits;
     this.#input = new WireInput(grammar.faults);
-    this.#body = new BodyDecoder(this.#input, grammar.faults, limits);
+    this.#body = new BodyDecoder(this.#input, grammar, limits);
   }
 
   get isIdle(): boolean {

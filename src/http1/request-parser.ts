@@ -42,8 +42,9 @@ const REST_OF_LINE = 12;
 /** Taking these away, as a recipient does with what Connection names, changes what a request means or whose it is. */
 const NEVER_NOMINATED = new Set(
   (
-    'host content-length content-type content-encoding content-range transfer-encoding trailer expect range date ' +
-    'authorization proxy-authorization cookie origin x-api-key api-key forwarded via x-forwarded-for cache-control'
+    'host content-length content-type content-encoding content-range content-md5 transfer-encoding trailer expect range ' +
+    'date authorization proxy-authorization cookie origin x-api-key api-key x-goog-api-key forwarded via ' +
+    'x-forwarded-for x-forwarded-host x-forwarded-proto cache-control'
   ).split(' '),
 );
 
@@ -59,6 +60,8 @@ class RequestGrammar implements HeadGrammar<RequestHead> {
   readonly maxStartLineBytes: number;
   readonly isOwed = false;
   readonly skipsEmptyLine = true;
+  /** They would pass by everything that looks at fields: slots, placeholders, signature (RFC 9110 §6.5.1 lets them go). */
+  readonly keepsTrailers = false;
   readonly #limits: HeadLimits;
   readonly #defaultPort: number;
   #sawConnect = false;

@@ -59,6 +59,7 @@ class ResponseGrammar implements HeadGrammar<ResponseHead> {
   readonly faults = FAULTS;
   readonly maxStartLineBytes: number;
   readonly skipsEmptyLine = false;
+  readonly keepsTrailers = true;
   /** Of the requests that were not answered yet. */
   readonly methods: string[] = [];
   readonly #limits: HeadLimits;

@@ -372,22 +372,25 @@ const SIZES = [
   ]),
 ];
 
-export const REFUSED: readonly Refused[] = [
-  ...REQUEST_LINES,
-  ...VERSIONS,
-  ...METHODS,
-  ...TARGETS,
-  ...AUTHORITIES,
-  ...HOSTS,
-  ...FIELDS,
-  ...FRAMING,
-  ...CODINGS,
-  ...CONNECTION,
-  ...EXPECTATIONS,
-  ...CHUNKS,
-  ...BETWEEN,
-  ...SIZES,
-];
+/** By the class of what is wrong with them. */
+export const REFUSED_GROUPS: Readonly<Record<string, readonly Refused[]>> = {
+  'request line': REQUEST_LINES,
+  version: VERSIONS,
+  method: METHODS,
+  target: TARGETS,
+  authority: AUTHORITIES,
+  Host: HOSTS,
+  fields: FIELDS,
+  framing: FRAMING,
+  codings: CODINGS,
+  'nominated fields': CONNECTION,
+  Expect: EXPECTATIONS,
+  chunks: CHUNKS,
+  'between requests': BETWEEN,
+  sizes: SIZES,
+};
+
+export const REFUSED: readonly Refused[] = Object.values(REFUSED_GROUPS).flat();
 
 const A = 'a.test:443';
 const plain = (name: string, raw: string, target = '/'): Accepted => ({

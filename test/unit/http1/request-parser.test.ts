@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { EgressError } from '../../../src/core/errors.ts';
+import { EgressError, ERRORS } from '../../../src/core/errors.ts';
 import type { RequestHead } from '../../../src/core/message.ts';
 import { REQUEST_LIMITS } from '../../../src/http1/message-parser.ts';
 import { createRequestParser } from '../../../src/http1/request-parser.ts';
+import { WIRE_CASES } from '../../wire/corpus/wire-corpus.ts';
 import { aroundLineEnds, byteByByte, cutAt, feed, type Outcome, whole } from './cuts.ts';
 import { ACCEPTED, REFUSED } from './request-corpus.ts';
 
@@ -38,6 +39,23 @@ describe('requests that must be refused', () => {
     }
     expect(detail).toMatch(/^[A-Za-z0-9 ,./"_-]+$/);
     expect(detail).not.toContain('canary');
+  });
+});
+
+describe('the corpus of the wire', () => {
+  it.each(WIRE_CASES)('$class: $name', ({ raw, by, statuses, forwarded }) => {
+    for (const pieces of [whole(raw), byteByByte(raw)]) {
+      const { messages, code } = parse(pieces);
+      const taken = messages
+        .filter(({ isWhole }) => isWhole)
+        .map(({ head, body }) => `${head.method} ${head.target} ${body}`);
+      if (by === null)
+        expect({ code, taken: taken.slice(0, forwarded.length) }).toEqual({ code: null, taken: forwarded });
+      else if (by === 'codec') {
+        expect(taken).toEqual(forwarded);
+        expect(ERRORS[code as keyof typeof ERRORS]?.status).toBe(statuses.at(-1));
+      } else expect(code).toBeNull();
+    }
   });
 });
 
@@ -115,9 +133,9 @@ describe('what a head tells', () => {
     expect(one(raw('1.0')).expectsContinue).toBe(false);
   });
 
-  it('hands out trailers', () => {
+  it('lets trailers end here', () => {
     const raw = 'POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 1\r\n\r\n';
-    expect(parse(whole(raw)).messages[0]?.trailers).toEqual([['X-Sum', '1']]);
+    expect(parse(whole(raw)).messages[0]).toMatchObject({ isWhole: true, trailers: null });
   });
 
   it('honours other limits', () => {
