@@ -14,6 +14,8 @@ import type { OpenTunnel } from './open.ts';
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n', 'latin1');
 const HANDSHAKE_RECORD = 0x16;
+const TLS_MAJOR = 3;
+const CLIENT_HELLO = 1;
 
 export interface LeafSource {
   leafFor(host: Host): SecureContext;
@@ -25,9 +27,9 @@ export function terminate(open: OpenTunnel, leaves: LeafSource, handshakeTimeout
   const context = leaves.leafFor({ kind: authority.hostKind, text: authority.host });
   const early = open.reader.detach();
   const { socket } = connection;
-  if (early.length > 0 && early[0] !== HANDSHAKE_RECORD) {
+  if (early.length > 0 && !beginsHello(early)) {
     socket.destroy();
-    throw new EgressError('request_malformed', { detail: 'what follows CONNECT is not a TLS ClientHello' });
+    throw noHello();
   }
   socket.on('error', () => socket.destroy());
   socket.write(ESTABLISHED);
@@ -38,6 +40,18 @@ export function terminate(open: OpenTunnel, leaves: LeafSource, handshakeTimeout
       );
 }
 
+/** As far as it is here: a handshake record of TLS (RFC 8446 §5.1) whose message is a ClientHello (§4). */
+function beginsHello(bytes: Buffer): boolean {
+  return (
+    bytes[0] === HANDSHAKE_RECORD &&
+    (bytes.length < 2 || bytes[1] === TLS_MAJOR) &&
+    (bytes.length < 6 || bytes[5] === CLIENT_HELLO)
+  );
+}
+
+const noHello = (): EgressError =>
+  new EgressError('request_malformed', { detail: 'what follows CONNECT is not a TLS ClientHello' });
+
 /** Waits for the first bytes, so that plain HTTP in a tunnel gets a clear end and never reaches OpenSSL. */
 function firstBytes(socket: Socket, timeoutMs: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -47,8 +61,7 @@ function firstBytes(socket: Socket, timeoutMs: number): Promise<Buffer> {
     );
     const onData = (bytes: Buffer): void => {
       socket.pause();
-      if (bytes[0] === HANDSHAKE_RECORD) finish(bytes);
-      else finish(new EgressError('request_malformed', { detail: 'what follows CONNECT is not a TLS ClientHello' }));
+      finish(beginsHello(bytes) ? bytes : noHello());
     };
     const onClose = (): void =>
       finish(new EgressError('downstream_aborted', { detail: 'closed before a TLS ClientHello' }));
