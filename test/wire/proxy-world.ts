@@ -54,8 +54,10 @@ export async function openProxyWorld(): Promise<ProxyWorld> {
   const world: { serve: Serve | null } = { serve: null };
   const pair = ca.leaf(POLICY_HOSTS.map((host) => `DNS:${host}`).join(','));
   const upstream = await rawServer({ ...pair, minVersion: 'TLSv1.2' }, (socket) => {
-    if (world.serve === null) reader.emit('connection', socket);
-    else world.serve(socket);
+    if (world.serve !== null) return world.serve(socket);
+    reader.emit('connection', socket);
+    // Without a listener that came after it, the parser reads past the stream, and nothing were recorded.
+    socket.on('data', () => {});
   });
   writeFileSync(join(folder, 'root.pem'), ca.cert);
   writeFileSync(join(folder, 'policy.yaml'), policyText(upstream.port));
