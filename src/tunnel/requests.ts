@@ -157,9 +157,18 @@ export class TunnelRequests implements Watched {
 
   /** Ends our side and lets the client read the answer before its unread bytes would make the kernel reset the connection. */
   async #linger(): Promise<void> {
-    this.#stream.end();
+    await this.#flushed();
     await within(this.#reader.drain(MAX_LINGER_BYTES), LINGER_MS).catch(() => false);
     this.close();
+  }
+
+  /** Whoever destroys the socket beneath before this takes the last bytes of the answer with it. */
+  async #flushed(): Promise<void> {
+    const flushed = new Promise<void>((resolve) => {
+      this.#stream.once('close', resolve);
+      this.#stream.end(() => resolve());
+    });
+    await within(flushed, this.#parts.limits.idleTimeoutMs).catch(() => {});
   }
 
   #write(version: '1.0' | '1.1', response: ResponseHead, body: Body): number | Promise<number> {
