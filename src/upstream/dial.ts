@@ -162,6 +162,10 @@ function dialError(error: Error): EgressError {
   return new EgressError(DIAL_ERRORS.get(codeOf(error)) ?? 'connection_refused', { cause: error });
 }
 
+/** Alerts of RFC 6066 §9, which OpenSSL does not call so. */
+const EXTENSION_ALERT =
+  /^ERR_SSL_TLSV1_(?:UNSUPPORTED_EXTENSION|CERTIFICATE_UNOBTAINABLE|UNRECOGNIZED_NAME|BAD_CERTIFICATE_(?:STATUS_RESPONSE|HASH_VALUE))$/;
+
 /** What an error of a connected socket means, during the handshake or later. */
 export function connectionError(error: Error, socket: Socket): EgressError {
   const code = codeOf(error);
@@ -170,7 +174,7 @@ export function connectionError(error: Error, socket: Socket): EgressError {
     return new EgressError('tls_certificate_error', { detail: certificateDetail(code), cause: error });
   }
   if (code.startsWith('ERR_SSL_')) {
-    const isAlert = code.includes('_ALERT_');
+    const isAlert = code.includes('_ALERT_') || EXTENSION_ALERT.test(code);
     return new EgressError(isAlert ? 'tls_alert_received' : 'tls_protocol_error', { cause: error });
   }
   if (code === 'EPROTO' || code.startsWith('ERR_TLS_')) return new EgressError('tls_protocol_error', { cause: error });
