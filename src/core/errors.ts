@@ -98,6 +98,12 @@ export const ERRORS = Object.freeze({
     false,
     'The response head is larger than the limit',
   ),
+  http_response_trailer_section_size: row(
+    502,
+    'http_response_trailer_section_size',
+    false,
+    'The trailers of the answer are larger than the limit',
+  ),
   http_response_body_size: row(502, 'http_response_body_size', false, 'The response body is larger than the limit'),
   http_protocol_error: row(
     502,

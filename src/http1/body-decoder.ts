@@ -2,7 +2,7 @@
  * Duty: the bytes of one body → data events and its end, with the framing taken off.
  * Holds: strict CRLF; chunk sizes of at most 8 hex digits with nothing but extensions behind them; what a chunk holds is
  *   handed out as it comes, never gathered; extensions are counted over the whole message and dropped.
- * Fails: `malformed`, `tooLarge` of the `CodecFaults`.
+ * Fails: `malformed`, `tooLarge`, `trailersTooLarge` of the `CodecFaults`.
  * Source: RFC 9112 §6, §7.1.
  * Not here: which framing a message has (request-parser.ts, response-parser.ts).
  */
@@ -168,6 +168,16 @@ export class BodyDecoder {
   }
 
   #trailers(): BodyEvent | null {
+    try {
+      return this.#readTrailers();
+    } catch (thrown) {
+      const { tooLarge, trailersTooLarge } = this.#faults;
+      if (!(thrown instanceof EgressError) || thrown.code !== tooLarge) throw thrown;
+      throw new EgressError(trailersTooLarge, { detail: 'the trailers are larger than the limit' });
+    }
+  }
+
+  #readTrailers(): BodyEvent | null {
     const { maxTrailerBytes, maxFields } = this.#limits;
     const section = this.#input.takeSection(maxTrailerBytes, maxTrailerBytes);
     if (section === null) return null;

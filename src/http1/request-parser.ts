@@ -30,6 +30,7 @@ const FAULTS: CodecFaults = Object.freeze({
   malformed: 'request_malformed',
   tooLarge: 'request_head_too_large',
   startLineTooLong: 'request_target_too_long',
+  trailersTooLarge: 'request_head_too_large',
   cutInHead: 'downstream_aborted',
   cutInBody: 'downstream_aborted',
 });

@@ -4,7 +4,7 @@
  * Holds: nothing is parsed that was not asked for: what comes unasked, or after 101, stays buffered and in sight, and to
  *   pull it is an error.
  * Fails: `http_protocol_error`, `http_response_transfer_coding`, `http_response_header_section_size`,
- *   `http_response_incomplete`, `connection_terminated`.
+ *   `http_response_trailer_section_size`, `http_response_incomplete`, `connection_terminated`.
  * Source: RFC 9112 §4, §6.3; RFC 9110 §8.6, §15.2.
  * Not here: how many interim responses are too many, what 101 means (upstream/).
  */
@@ -26,6 +26,7 @@ const FAULTS: CodecFaults = Object.freeze({
   malformed: 'http_protocol_error',
   tooLarge: 'http_response_header_section_size',
   startLineTooLong: 'http_response_header_section_size',
+  trailersTooLarge: 'http_response_trailer_section_size',
   cutInHead: 'connection_terminated',
   cutInBody: 'http_response_incomplete',
 });

@@ -13,6 +13,7 @@ export interface CodecFaults {
   readonly malformed: ErrorCode;
   readonly tooLarge: ErrorCode;
   readonly startLineTooLong: ErrorCode;
+  readonly trailersTooLarge: ErrorCode;
   /** The peer went away before a head was complete, and within a body. */
   readonly cutInHead: ErrorCode;
   readonly cutInBody: ErrorCode;

@@ -166,7 +166,7 @@ describe('where no rule is about the path', () => {
   it.each(KEYS)('S3 gets %s as it was sent, signed again', async (key) => {
     const answer = await ask(S3, key, await signedFields('GET', key));
     expect(answer).toMatchObject({ status: 200, line: `GET ${key} HTTP/1.1` });
-    const { fields } = world.understood.at(-1) ?? { fields: [] };
+    const fields = world.understood.at(-1)?.fields ?? [];
     const authorization = fields[fields.indexOf('Authorization') + 1] ?? '';
     expect(authorization).toMatch(/^AWS4-HMAC-SHA256 Credential=[A-Z0-9]+\/[0-9]{8}\/us-east-1\/s3\/aws4_request/);
     expect(authorization).not.toContain(world.instance.awsAccessKeyId);

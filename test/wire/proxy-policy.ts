@@ -9,6 +9,9 @@ export const SCOPED = 'scoped.test:443';
 /** Signed again for S3. */
 export const S3 = 's3.us-east-1.amazonaws.com:443';
 
+/** Whatever listens there speaks TCP, and not always TLS. */
+export const TCP = 'tcp.test:443';
+
 export const POLICY_HOSTS = [OPEN, INJECTED, SCOPED, S3].map((authority) => authority.slice(0, -4));
 
 const document = (kind: string, name: string, spec: string): string =>
@@ -31,8 +34,9 @@ const binding = (name: string, from: string, to: string, injection: string): str
     `{ workloadID: ai-agent, credentialSource: ${from}, services: [${to}], propagation: { injection: ${injection} } }`,
   );
 
-export function policyText(upstreamPort: number): string {
-  const resolve = POLICY_HOSTS.map((host) => `{ host: ${host}, address: 127.0.0.1, dialPort: ${upstreamPort} }`);
+export function policyText(tlsPort: number, tcpPort: number): string {
+  const at = (host: string, port: number): string => `{ host: ${host}, address: 127.0.0.1, dialPort: ${port} }`;
+  const resolve = [...POLICY_HOSTS.map((host) => at(host, tlsPort)), at('tcp.test', tcpPort)];
   return [
     document(
       'Proxy',
@@ -50,10 +54,12 @@ export function policyText(upstreamPort: number): string {
     service('open', 'a.test'),
     service('injected', 'injected.test'),
     service('scoped', 'scoped.test'),
+    service('tcp', 'tcp.test'),
     service('aws', 's3.us-east-1.amazonaws.com', 'aws'),
     source('internal', 'internal-api', 'kv/internal-api', ', fields: { key: token }'),
     source('aws', 'aws', 'aws/sts/ai-agent'),
     binding('injected', 'internal', 'injected', '{ bearer: {} }'),
+    binding('tcp', 'internal', 'tcp', '{ bearer: {} }'),
     binding('aws', 'aws', 'aws', '{ sigv4: { services: [s3], regions: [us-east-1] } }'),
     document(
       'EgressPolicy',
@@ -63,7 +69,7 @@ export function policyText(upstreamPort: number): string {
   rules:
     - { services: [scoped], paths: [/v1/files/secret/**], action: deny }
     - { services: [scoped], paths: [/v1/files/**], action: allow }
-    - { services: [open, injected, aws], action: allow }`,
+    - { services: [open, injected, tcp, aws], action: allow }`,
     ),
   ].join('');
 }

@@ -27,12 +27,17 @@ export interface ProxyWorld {
   readonly proxy: RunningProxy;
   readonly instance: InstanceAnswer;
   readonly upstream: RawServer;
+  /** Behind `tcp.test`: no TLS of ours. */
+  readonly tcp: RawServer;
   /** Whole requests, in the order of their ends. */
   readonly understood: Understood[];
   /** Requests whose end the upstream still waits for. */
   readonly pending: ReadonlySet<unknown>;
   /** What the next connections of the upstream do; null: answer 200. */
   serve: Serve | null;
+  serveTcp: Serve;
+  /** Every credential that the sandbox ever gave out. */
+  secrets(): readonly string[];
   /** A connection to the proxy port. */
   dial(): Socket;
   /** The answer to CONNECT has been read. */
@@ -51,7 +56,7 @@ export async function openProxyWorld(): Promise<ProxyWorld> {
   const understood: Understood[] = [];
   const pending = new Set<unknown>();
   const reader = llhttp(understood, pending);
-  const world: { serve: Serve | null } = { serve: null };
+  const world: { serve: Serve | null; serveTcp: Serve } = { serve: null, serveTcp: () => {} };
   const pair = ca.leaf(POLICY_HOSTS.map((host) => `DNS:${host}`).join(','));
   const upstream = await rawServer({ ...pair, minVersion: 'TLSv1.2' }, (socket) => {
     if (world.serve !== null) return world.serve(socket);
@@ -59,8 +64,9 @@ export async function openProxyWorld(): Promise<ProxyWorld> {
     // Without a listener that came after it, the parser reads past the stream, and nothing were recorded.
     socket.on('data', () => {});
   });
+  const tcp = await rawServer(null, (socket) => world.serveTcp(socket));
   writeFileSync(join(folder, 'root.pem'), ca.cert);
-  writeFileSync(join(folder, 'policy.yaml'), policyText(upstream.port));
+  writeFileSync(join(folder, 'policy.yaml'), policyText(upstream.port, tcp.port));
   const proxy = await startProxy({
     configPaths: [join(folder, 'policy.yaml')],
     stateDirectory: join(folder, 'state'),
@@ -90,6 +96,8 @@ export async function openProxyWorld(): Promise<ProxyWorld> {
     proxy,
     instance,
     upstream,
+    tcp,
+    secrets: () => proxy.sandbox?.registry.issuedSecrets() ?? [],
     understood,
     pending,
     dial,
@@ -114,6 +122,7 @@ export async function openProxyWorld(): Promise<ProxyWorld> {
     close: async () => {
       await proxy.close();
       await upstream.close();
+      await tcp.close();
       reader.close();
       ca.remove();
       rmSync(folder, { recursive: true });

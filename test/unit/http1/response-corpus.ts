@@ -111,8 +111,12 @@ export const REFUSED_RESPONSES: readonly RefusedResponse[] = [
     ['a head beyond the limit', ok(`A: ${'b'.repeat(65_536)}\r\n`)],
     ['a status line beyond the limit', `HTTP/1.1 200 ${'O'.repeat(70_000)}`],
     ['257 fields', ok('A: b\r\n'.repeat(257))],
-    ['trailers beyond the limit', chunked(`0\r\nA: ${'b'.repeat(5_000)}\r\n\r\n`)],
     ['extensions beyond the limit', chunked(`1;${'a'.repeat(5_000)}\r\na\r\n0\r\n\r\n`)],
+  ]),
+  ...rows('http_response_trailer_section_size', [
+    ['trailers beyond the limit', chunked(`0\r\nA: ${'b'.repeat(5_000)}\r\n\r\n`)],
+    ['trailers without end', chunked(`0\r\nA: ${'b'.repeat(5_000)}`)],
+    ['257 trailers', chunked(`0\r\n${'A: b\r\n'.repeat(257)}\r\n`)],
   ]),
   ...rows('connection_terminated', [
     ['nothing', ''],
