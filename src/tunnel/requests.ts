@@ -178,15 +178,17 @@ export class TunnelRequests implements Watched {
     const { status, reason, keepAlive } = response;
     const head = serializeResponseHead({ status, reason, version: '1.1', headers, framing, keepAlive });
     const written = writeMessage(this.#stream, head, framing, body, { signal: this.#gone.signal });
-    return typeof written === 'number' ? written : this.#unlessBroken(written);
+    return typeof written === 'number' ? written : this.#unlessBroken(written, framing);
   }
 
-  async #unlessBroken(written: Promise<number>): Promise<number> {
+  async #unlessBroken(written: Promise<number>, framing: Framing): Promise<number> {
     try {
       return await written;
     } catch (error) {
       // A response that broke must not look complete: no terminator, no orderly end.
       this.#over = true;
+      // Where the end of the connection is the end of the body, an end in order would complete it.
+      if (framing.kind === 'close') this.tunnel.connection.socket.resetAndDestroy();
       this.#stream.destroy();
       throw error;
     }
