@@ -95,6 +95,19 @@ describe('behind CONNECT', () => {
   });
 });
 
+describe('a ClientHello', () => {
+  it('that speaks nothing but HTTP/2 gets no session', async () => {
+    const socket = await world.connect(OPEN);
+    const failure = await new Promise<string>((resolve) => {
+      const secure = connectTls({ socket, servername: 'a.test', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+      secure.once('secureConnect', () => resolve('a session'));
+      secure.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+    });
+    expect(failure).toBe('ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');
+    expect(world.upstream.received).toEqual([]);
+  });
+});
+
 describe('on the proxy port', () => {
   it.each(WIRE_CORPUS.filter(({ by }) => by === 'codec'))('$class: $name', async (each) => {
     const socket = world.dial();

@@ -121,6 +121,37 @@ describe('a body that is cut', () => {
   });
 });
 
+const CUT_REQUESTS: readonly (readonly [name: string, raw: string])[] = [
+  ['a head without its end', 'GET / HTTP/1.1\r\nHost: a.test\r\n'],
+  ['a head without its last LF', 'GET / HTTP/1.1\r\nHost: a.test\r\n\r'],
+  ['a length of which all is missing', 'POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 6\r\n\r\n'],
+  ['a length of which one byte is missing', 'POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 6\r\n\r\nabcde'],
+  ['chunks without any', 'POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n'],
+  ['half a chunk', 'POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabc'],
+  ['no last chunk', 'POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'],
+  ['half the last chunk', 'POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n'],
+  ['half a trailer', 'POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 1\r\n'],
+  ['an expectation and no body', 'POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n'],
+]; // biome-ignore format: a table
+
+describe('a request that is cut', () => {
+  it.each(CUT_REQUESTS)('never looks complete to the upstream: %s', async (_name, raw) => {
+    for (const isReset of [false, true]) {
+      world.understood.length = 0;
+      const secure = await world.tunnel(OPEN);
+      const heard = hear(secure);
+      await sendPieces(secure, [Buffer.from(raw, 'latin1')]);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (isReset) secure.destroy();
+      else secure.end();
+      const { text } = await heard;
+      expect(text).not.toContain('200 OK');
+      await until(() => world.pending.size === 0 && world.upstream.open() === 0);
+      expect(world.understood).toEqual([]);
+    }
+  });
+});
+
 const GOOD = ok('Content-Length: 4\r\n', 'good');
 const POISON = ok('Content-Length: 6\r\n', 'poison');
 /** The last of its connection, so that no case leaves one to the next. */
