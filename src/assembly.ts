@@ -254,7 +254,7 @@ export function createConnectionStages(ground: Ground, stages: Stages, clock: Cl
   const { limits } = ground.current.configuration.proxy;
   const parts = { limits, deadlines: new Deadlines(clock, limits.idleTimeoutMs) };
   return {
-    openTunnel: (connection) => openTunnel(connection, limits.headDeadlineMs),
+    openTunnel: (connection) => openTunnel(connection, limits.headDeadlineMs, limits.requestHead),
     identify: (tunnel) => ground.workload.identify(tunnel),
     forbids: (workload, { authority }) => {
       const revision = ground.current.configuration.policy;

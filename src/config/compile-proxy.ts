@@ -112,8 +112,23 @@ function compileLimits(limits: NonNullable<Spec['limits']>, read: ProxyReader): 
       KIB,
       256 * MIB,
     ),
+    requestHead: compileRequestHead(limits, read),
   };
 }
+
+function compileRequestHead(limits: NonNullable<Spec['limits']>, read: ProxyReader): LimitsOptions['requestHead'] {
+  const bytes = (key: SizeKey, standard: number): number =>
+    read.size(['spec', 'limits', key], limits[key], standard, KIB, MIB);
+  return {
+    maxHeadBytes: bytes('maxRequestHead', 16 * KIB),
+    maxFields: limits.maxRequestFields ?? 100,
+    maxTargetBytes: bytes('maxRequestTarget', 8 * KIB),
+    maxTrailerBytes: bytes('maxRequestTrailers', 4 * KIB),
+    maxChunkExtensionBytes: bytes('maxChunkExtensions', 4 * KIB),
+  };
+}
+
+type SizeKey = 'maxRequestHead' | 'maxRequestTarget' | 'maxRequestTrailers' | 'maxChunkExtensions';
 
 function compileUpstream(upstream: NonNullable<Spec['upstream']>, read: ProxyReader): UpstreamOptions {
   const at = (key: string): Path => ['spec', 'upstream', key];

@@ -20,6 +20,11 @@ export const LIMITS = {
   maxConcurrentPerWorkload: count(65_536).optional(),
   maxLeasesPerWorkload: count(10_000).optional(),
   maxBufferedBody: size.optional(),
+  maxRequestHead: size.optional(),
+  maxRequestFields: count(1_000).optional(),
+  maxRequestTarget: size.optional(),
+  maxRequestTrailers: size.optional(),
+  maxChunkExtensions: size.optional(),
 };
 
 const upstream = z.strictObject({

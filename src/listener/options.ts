@@ -1,3 +1,5 @@
+import type { HeadLimits } from '../http1/message-parser.ts';
+
 /** Options of hop 1, and the limits of everything that a workload does to us. No limit can be switched off. */
 export interface LimitsOptions {
   /** From the accepted connection to the end of its first request head. */
@@ -19,4 +21,5 @@ export interface LimitsOptions {
   readonly maxLeasesPerWorkload: number;
   /** Of a request body that must be seen whole before it can be sent. */
   readonly maxBufferedBodyBytes: number;
+  readonly requestHead: HeadLimits;
 }

@@ -9,7 +9,7 @@
 import type { Authority } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
 import type { Body, RequestHead } from '../core/message.ts';
-import { REQUEST_LIMITS } from '../http1/message-parser.ts';
+import { type HeadLimits, REQUEST_LIMITS } from '../http1/message-parser.ts';
 import { MessageReader } from '../http1/message-reader.ts';
 import { createRequestParser } from '../http1/request-parser.ts';
 import type { Connection } from '../listener/connection.ts';
@@ -23,8 +23,12 @@ export interface OpenTunnel {
 }
 
 /** Null where the peer closed without a request. @throws EgressError */
-export async function openTunnel(connection: Connection, headDeadlineMs: number): Promise<OpenTunnel | null> {
-  const parser = createRequestParser({ limits: REQUEST_LIMITS, defaultScheme: 'http' });
+export async function openTunnel(
+  connection: Connection,
+  headDeadlineMs: number,
+  limits: HeadLimits = REQUEST_LIMITS,
+): Promise<OpenTunnel | null> {
+  const parser = createRequestParser({ limits, defaultScheme: 'http' });
   const reader = new MessageReader<RequestHead>(connection.socket, parser, { closed: 'downstream_aborted' });
   const first = await within(reader.next(), headDeadlineMs);
   if (first === null) return null;

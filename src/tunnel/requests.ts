@@ -12,7 +12,7 @@ import { EgressError, type ErrorCode } from '../core/errors.ts';
 import type { HeaderList } from '../core/headers.ts';
 import type { Body, Framing, RequestHead, ResponseHead } from '../core/message.ts';
 import { serializeResponseHead } from '../http1/head-writer.ts';
-import { REQUEST_LIMITS } from '../http1/message-parser.ts';
+import { type HeadLimits, REQUEST_LIMITS } from '../http1/message-parser.ts';
 import { MessageReader } from '../http1/message-reader.ts';
 import { writeMessage } from '../http1/message-writer.ts';
 import { createRequestParser } from '../http1/request-parser.ts';
@@ -32,6 +32,8 @@ export interface RequestLimits {
   readonly idleTimeoutMs: number;
   /** No new request is taken after this; the one under way is finished. */
   readonly tunnelLifetimeMs: number;
+  /** Default: `REQUEST_LIMITS`. */
+  readonly requestHead?: HeadLimits;
 }
 
 /** What all tunnels share. */
@@ -240,7 +242,8 @@ export function forwardRequests(open: OpenTunnel, parts: RequestParts): TunnelRe
 
 /** The requests inside a tunnel whose TLS is terminated. */
 export function secureRequests(tunnel: Tunnel, secure: Duplex, parts: RequestParts): TunnelRequests {
-  const parser = createRequestParser({ limits: REQUEST_LIMITS, defaultScheme: 'https' });
+  const limits = parts.limits.requestHead ?? REQUEST_LIMITS;
+  const parser = createRequestParser({ limits, defaultScheme: 'https' });
   return new TunnelRequests(
     tunnel,
     secure,

@@ -34,7 +34,8 @@ const binding = (name: string, from: string, to: string, injection: string): str
     `{ workloadID: ai-agent, credentialSource: ${from}, services: [${to}], propagation: { injection: ${injection} } }`,
   );
 
-export function policyText(tlsPort: number, tcpPort: number): string {
+/** `limits`: of the Proxy document, `{ maxRequestHead: 4KiB }`. */
+export function policyText(tlsPort: number, tcpPort: number, limits: string): string {
   const at = (host: string, port: number): string => `{ host: ${host}, address: 127.0.0.1, dialPort: ${port} }`;
   const resolve = [...POLICY_HOSTS.map((host) => at(host, tlsPort)), at('tcp.test', tcpPort)];
   return [
@@ -48,7 +49,8 @@ export function policyText(tlsPort: number, tcpPort: number): string {
   upstream:
     extraRoots: [./root.pem]
     resolve: [${resolve.join(', ')}]
-    responseHeadTimeout: 5s`,
+    responseHeadTimeout: 5s
+  limits: ${limits}`,
     ),
     document('WorkloadIdentity', 'ai-agent', '{ workloadID: ai-agent }'),
     service('open', 'a.test'),

@@ -50,7 +50,7 @@ export interface ProxyWorld {
 
 export const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-export async function openProxyWorld(): Promise<ProxyWorld> {
+export async function openProxyWorld(limits = '{}'): Promise<ProxyWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'proxy-world-'));
   const ca = new TestCa('upstream of the wire tests');
   const understood: Understood[] = [];
@@ -66,7 +66,7 @@ export async function openProxyWorld(): Promise<ProxyWorld> {
   });
   const tcp = await rawServer(null, (socket) => world.serveTcp(socket));
   writeFileSync(join(folder, 'root.pem'), ca.cert);
-  writeFileSync(join(folder, 'policy.yaml'), policyText(upstream.port, tcp.port));
+  writeFileSync(join(folder, 'policy.yaml'), policyText(upstream.port, tcp.port, limits));
   const proxy = await startProxy({
     configPaths: [join(folder, 'policy.yaml')],
     stateDirectory: join(folder, 'state'),

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigurationError } from '../../../src/config/configuration-error.ts';
 import { parseConfiguration } from '../../../src/config/parse.ts';
+import { REQUEST_LIMITS } from '../../../src/http1/message-parser.ts';
 import { PRESETS } from '../../../src/injection/presets/all.ts';
 import { AWS, binding, identity, load, PLAIN, policy, proxy, service, source, warnings, world } from './policy-text.ts';
 
@@ -295,7 +296,12 @@ describe('the Proxy document', () => {
       issuingCA: { directory: '/state/ca' },
       audit: { file: '/state/audit.jsonl' },
       listeners: { explicit: { address: '127.0.0.1', port: 10_080 } },
-      limits: { headDeadlineMs: 10_000, maxConnections: 4_096, maxBufferedBodyBytes: 8_388_608 },
+      limits: {
+        headDeadlineMs: 10_000,
+        maxConnections: 4_096,
+        maxBufferedBodyBytes: 8_388_608,
+        requestHead: REQUEST_LIMITS,
+      },
       upstream: { connectTimeoutMs: 5_000, allowedNetworks: [], maxResponseHeadBytes: 65_536 },
     });
   });

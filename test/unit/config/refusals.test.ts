@@ -122,6 +122,10 @@ describe('quantities that are refused', () => {
       proxy('{ limits: { maxBufferedBody: 2GiB } }'),
       '5:36 spec.limits.maxBufferedBody: 2GiB is out of bounds; from 1KiB to 256MiB',
     ],
+    'a request head beyond what is read': [
+      proxy('{ limits: { maxRequestHead: 2MiB } }'),
+      '5:35 spec.limits.maxRequestHead: 2MiB is out of bounds; from 1KiB to 1MiB',
+    ],
     'a rate with another unit': [
       identity() + policy('', ', limits: { requests: 600/minute }'),
       '10:56 spec.limits.requests: the text "600/minute" is not a rate; for example 10/s, 600/min, 5000/h',
