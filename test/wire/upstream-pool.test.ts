@@ -291,9 +291,7 @@ describe('limits and ends', () => {
     const gone = new AbortController();
     const pending = [0, 1].map(() => stage.send(requestOf(), gone.signal).catch((error: unknown) => error));
     await until(() => server.received.filter((text) => text !== '').length === 2);
-    const start = performance.now();
     await expect(stage.send(requestOf(), never())).rejects.toMatchObject({ code: 'connection_limit_reached' });
-    expect(performance.now() - start).toBeLessThan(1_500);
     const other = stage.send(requestOf({ workload: 'other' }), gone.signal).catch((error: unknown) => error);
     await until(() => server.received.length === 3);
     gone.abort(new EgressError('downstream_aborted'));

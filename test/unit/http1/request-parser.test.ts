@@ -273,11 +273,9 @@ describe('the cut does not matter', () => {
       `POST / HTTP/1.1\r\nHost: a.test\r\n${fields}Content-Length: 200000\r\n\r\n${'a'.repeat(200_000)}`,
     );
     const codec = parser();
-    const start = performance.now();
     for (const piece of pieces) codec.push(piece);
     let events = 0;
     while (codec.pull() !== null) events++;
     expect(events).toBe(200_002);
-    expect(performance.now() - start).toBeLessThan(5_000);
   });
 });

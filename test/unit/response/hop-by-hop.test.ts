@@ -56,8 +56,7 @@ describe('hop-by-hop fields', () => {
   });
 
   it('takes a long run of spaces in Connection in its stride', () => {
-    const start = performance.now();
-    kept(false, ['Connection', `a${' '.repeat(60_000)}b`]);
-    expect(performance.now() - start).toBeLessThan(200);
+    // What is not linear takes minutes for this.
+    expect(kept(false, ['Connection', `a${' '.repeat(2_000_000)}b`], ['X-A', '1'])).toEqual(['X-A: 1']);
   });
 });
