@@ -78,15 +78,16 @@ function withSecrets(text: string, fields: readonly SecretField[]): Buffer {
   }
   const bytes = Buffer.alloc(length);
   try {
-    let at = bytes.write(text, 0, 'latin1');
+    let at = 0;
+    let before = text;
     for (const field of fields) {
-      at += bytes.write(`${field.name}: `, at, 'latin1');
+      at += bytes.write(`${before}${field.name}: `, at, 'latin1');
       field.copyTo(bytes, at);
       checkSecret(bytes, at, at + field.byteLength);
       at += field.byteLength;
-      at += bytes.write('\r\n', at, 'latin1');
+      before = '\r\n';
     }
-    bytes.write('\r\n', at, 'latin1');
+    bytes.write('\r\n\r\n', at, 'latin1');
     return bytes;
   } catch (thrown) {
     bytes.fill(0);

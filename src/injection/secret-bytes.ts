@@ -47,7 +47,7 @@ export function secretField(name: string, before: string, secret: Secret, after 
       const bytes = secret.reveal();
       target.write(before, offset, 'latin1');
       target.set(bytes, offset + start);
-      target.write(after, offset + start + length, 'latin1');
+      if (after !== '') target.write(after, offset + start + length, 'latin1');
     },
   };
 }

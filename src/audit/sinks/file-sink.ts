@@ -65,6 +65,7 @@ class FileSink implements AuditSink {
   #prev = FIRST_LINK;
   #pending: AuditLine[] = [];
   #waiting: Waiting[] = [];
+  #bytes = Buffer.allocUnsafeSlow(16_384);
   #scheduled = false;
   #torn = false;
   #closed = false;
@@ -132,22 +133,37 @@ class FileSink implements AuditSink {
     if (this.#pending.length === 0) return;
     let seq = this.#seq;
     let prev = this.#prev;
-    let text = this.#torn ? '\n' : '';
+    let length = 0;
+    if (this.#torn) length = this.#put('\n', length);
     const time = new Date(this.#clock.now()).toISOString();
     for (const line of this.#pending) {
       seq += 1;
-      const record = `{"seq":${seq},"prev":"${prev}","time":"${time}",${JSON.stringify(line).slice(1)}`;
-      prev = hash('sha256', record);
-      text += `${record}\n`;
+      // Encoded once: what is hashed is what is written.
+      const end = this.#put(
+        `{"seq":${seq},"prev":"${prev}","time":"${time}",${JSON.stringify(line).slice(1)}\n`,
+        length,
+      );
+      prev = hash('sha256', this.#bytes.subarray(length, end - 1));
+      length = end;
     }
-    const bytes = Buffer.from(text, 'utf8');
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < length; ) {
       this.#torn = true;
-      at += writeSync(this.#fd, bytes, at);
+      at += writeSync(this.#fd, this.#bytes, at, length - at);
     }
     this.#torn = false;
     this.#seq = seq;
     this.#prev = prev;
     this.#pending = [];
+  }
+
+  /** Returns where it ends. */
+  #put(text: string, at: number): number {
+    const most = at + 3 * text.length;
+    if (most > this.#bytes.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#bytes.length, most));
+      this.#bytes.copy(grown, 0, 0, at);
+      this.#bytes = grown;
+    }
+    return at + this.#bytes.write(text, at, 'utf8');
   }
 }
