@@ -1,9 +1,10 @@
 /** Duty: CPU time a request on kept connections, 1 KB of JSON, TLS on both legs, against nginx and squid. */
 import { startCandidates } from '../candidates/all.ts';
+import { startBareRelay } from '../candidates/bare-relay.ts';
 import type { Candidate } from '../candidates/candidate.ts';
 import { KeptConnections } from '../load/closed-loop.ts';
 import { getRequest } from '../load/requests.ts';
-import { atMost, type Bench, type Goal, type Row, type RowResult } from '../row.ts';
+import { atMost, BARE_RELAY_PORT, type Bench, type Goal, type Row, type RowResult, UPSTREAM_PORT } from '../row.ts';
 import { pairwise, ratio, shown } from '../spread.ts';
 import { type Cost, column, costOf, inTime, takeTurns } from '../turns.ts';
 
@@ -17,26 +18,26 @@ export const keepAlive: Row = {
 
 async function run(bench: Bench): Promise<RowResult> {
   const candidates = await startCandidates(bench);
+  const relay = await startBareRelay(bench.room, BARE_RELAY_PORT, UPSTREAM_PORT, bench.nodeFlags);
+  const all = [...candidates.all, relay];
   const lines: string[][] = [];
   const goals: Goal[] = [];
   const figures: Record<string, readonly number[]> = {};
   const requestsAt = (connections: number): number => (bench.isQuick ? 600 : connections === 1 ? 4_000 : 12_000);
-  for (const candidate of candidates.all) {
+  for (const candidate of all) {
     bench.progress(`warming up ${candidate.name}`);
     await inTime('warming up', measureKept(bench, candidate, 64, requestsAt(64)));
   }
   for (const connections of CONNECTIONS) {
     const requests = requestsAt(connections);
     const what = `${connections} ${connections === 1 ? 'connection' : 'connections'}`;
-    const costs = await takeTurns(bench, what, candidates.all, (each) =>
-      measureKept(bench, each, connections, requests),
-    );
+    const costs = await takeTurns(bench, what, all, (each) => measureKept(bench, each, connections, requests));
     const of = (name: string): number[] => column(costs.get(name), 'cpuUs');
     const toNginx = pairwise(of('countersign'), of('nginx'), ratio);
     const toSquid = pairwise(of('countersign'), of('squid'), ratio);
     lines.push([
       String(connections),
-      ...['nginx', 'squid', 'countersign'].map((name) => withShare(costs.get(name) ?? [])),
+      ...['nginx', 'squid', 'bare relay', 'countersign'].map((name) => withShare(costs.get(name) ?? [])),
       shown(toNginx, 2),
       shown(toSquid, 2),
     ]);
@@ -48,10 +49,10 @@ async function run(bench: Bench): Promise<RowResult> {
       }
     }
   }
-  await candidates.stop();
+  await Promise.all([candidates.stop(), relay.stop()]);
   return {
     note: 'µs of CPU a request; in brackets behind it the share of its core that the candidate used.',
-    head: ['connections', 'nginx', 'squid', 'countersign', 'ratio to nginx', 'ratio to squid'],
+    head: ['connections', 'nginx', 'squid', 'bare relay', 'countersign', 'ratio to nginx', 'ratio to squid'],
     lines,
     goals,
     figures,

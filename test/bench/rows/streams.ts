@@ -1,6 +1,7 @@
 /** Duty: 5,000 event streams at once: the memory of each in the proxy, and how late an event comes. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { startBareRelay } from '../candidates/bare-relay.ts';
 import { type Candidate, direct } from '../candidates/candidate.ts';
 import { startCountersign } from '../candidates/countersign.ts';
 import { startNginx } from '../candidates/nginx.ts';
@@ -11,6 +12,7 @@ import { residentKib } from '../room/proc.ts';
 import { type Running, sleep } from '../room/room.ts';
 import {
   atMost,
+  BARE_RELAY_PORT,
   type Bench,
   COUNTERSIGN_PORT,
   NGINX_PORT,
@@ -60,6 +62,10 @@ async function run(bench: Bench): Promise<RowResult> {
   const starters: { readonly name: string; start(): Promise<Candidate> }[] = [
     { name: 'direct', start: async () => direct(STREAM_UPSTREAM_PORT, bench.room.certificate.pem) },
     { name: 'nginx', start: () => startNginx(bench.room, NGINX_PORT, STREAM_UPSTREAM_PORT) },
+    {
+      name: 'bare relay',
+      start: () => startBareRelay(bench.room, BARE_RELAY_PORT, STREAM_UPSTREAM_PORT, bench.nodeFlags),
+    },
     {
       name: 'countersign',
       start: () => startCountersign(bench.room, COUNTERSIGN_PORT, STREAM_UPSTREAM_PORT, bench.nodeFlags),
