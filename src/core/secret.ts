@@ -1,7 +1,7 @@
 /**
  * Duty: a value that must never be shown.
  * In → Out: bytes → a box that prints as `[redacted]`.
- * Holds: one buffer of its own, not from the shared pool; zeroed by `destroy`.
+ * Holds: one buffer of its own, neither from the shared pool nor on the collected heap; zeroed by `destroy`, with everything that was derived from it.
  * Fails: `secret_destroyed` when used after its end.
  * Not here: who may call `reveal` (only injection/, vault/, credential/sources; see test/architecture.test.ts).
  */
@@ -10,8 +10,18 @@ import { EgressError } from './errors.ts';
 const REDACTED = '[redacted]';
 const inspect = Symbol.for('nodejs.util.inspect.custom');
 
+/**
+ * A zeroed buffer for bytes of a secret. V8 keeps typed arrays of up to 64 bytes on its heap, where the collector copies them
+ * and native calls move them out: zeroing would reach one copy of many. An ArrayBuffer never stands there.
+ */
+export function allocateSecretBytes(byteLength: number): Buffer {
+  return Buffer.from(new ArrayBuffer(byteLength));
+}
+
 export class Secret {
   #bytes: Buffer | null;
+  /** Null where there is none. */
+  #derived: Set<Uint8Array> | null = null;
 
   private constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -19,7 +29,7 @@ export class Secret {
 
   /** Copies `bytes`; the caller keeps, and should zero, its own. */
   static copyOf(bytes: Uint8Array): Secret {
-    const own = Buffer.allocUnsafeSlow(bytes.length);
+    const own = allocateSecretBytes(bytes.length);
     own.set(bytes);
     return new Secret(own);
   }
@@ -38,10 +48,31 @@ export class Secret {
     return this.#bytes;
   }
 
-  /** Zeroes the bytes; idempotent. */
+  /**
+   * What was made of the bytes (another encoding, a signing key) is zeroed with them.
+   * @throws EgressError `secret_destroyed`, after zeroing it.
+   */
+  attach(derived: Uint8Array): void {
+    if (this.#bytes === null) {
+      derived.fill(0);
+      throw new EgressError('secret_destroyed', { detail: 'used after its end' });
+    }
+    this.#derived ??= new Set();
+    this.#derived.add(derived);
+  }
+
+  /** Zeroes what was attached, before the secret itself ends. */
+  detach(derived: Uint8Array): void {
+    derived.fill(0);
+    this.#derived?.delete(derived);
+  }
+
+  /** Zeroes the bytes and what was derived from them; idempotent. */
   destroy(): void {
     this.#bytes?.fill(0);
     this.#bytes = null;
+    for (const derived of this.#derived ?? []) derived.fill(0);
+    this.#derived = null;
   }
 
   toString(): string {

@@ -10,6 +10,7 @@
 import { EgressError } from '../core/errors.ts';
 import type { HeaderList, SecretField } from '../core/headers.ts';
 import type { Framing, RequestHead, ResponseHead } from '../core/message.ts';
+import { allocateSecretBytes } from '../core/secret.ts';
 import { isKnownName, isToken } from './field-section.ts';
 
 /** Also whatever is not Latin-1: cut to a byte it could become any other character, a line end included. */
@@ -76,7 +77,7 @@ function withSecrets(text: string, fields: readonly SecretField[]): Buffer {
     if (!isToken(name)) throw internal('a field would not fit into its line');
     length += name.length + byteLength + 4;
   }
-  const bytes = Buffer.alloc(length);
+  const bytes = allocateSecretBytes(length);
   try {
     let at = 0;
     let before = text;

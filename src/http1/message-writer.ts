@@ -12,6 +12,7 @@ import type { Writable } from 'node:stream';
 import { EgressError } from '../core/errors.ts';
 import type { HeaderList } from '../core/headers.ts';
 import type { Body, Framing } from '../core/message.ts';
+import { allocateSecretBytes } from '../core/secret.ts';
 import { fieldLines } from './head-writer.ts';
 
 export interface WriteOptions {
@@ -267,7 +268,7 @@ function abortError({ reason }: AbortSignal): EgressError {
 function joined(parts: readonly Buffer[], isSecret: boolean): Buffer {
   let length = 0;
   for (const part of parts) length += part.length;
-  const bytes = isSecret ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length);
+  const bytes = isSecret ? allocateSecretBytes(length) : Buffer.allocUnsafe(length);
   let at = 0;
   for (const part of parts) {
     bytes.set(part, at);

@@ -4,11 +4,12 @@
  * Fails: `credential_invalid` where there is no username or it has a colon; what secret-bytes.ts throws.
  * Source: RFC 7617 §2.
  */
+
+import { base64Length, writeBase64 } from '../core/base64.ts';
 import { EgressError } from '../core/errors.ts';
 import type { SecretField } from '../core/headers.ts';
-import type { Secret } from '../core/secret.ts';
+import { allocateSecretBytes, type Secret } from '../core/secret.ts';
 import type { Credential } from '../credential/credential.ts';
-import { base64Length, writeBase64 } from './base64.ts';
 import { optionalPart, requiredPart } from './secret-bytes.ts';
 
 const PREFIX = 'Basic ';
@@ -39,7 +40,7 @@ function basicField(user: Buffer | Secret, password: Secret | null): SecretField
     name: 'Authorization',
     byteLength: PREFIX.length + base64Length(length),
     copyTo: (target, offset) => {
-      const plain = Buffer.allocUnsafeSlow(length);
+      const plain = allocateSecretBytes(length);
       const own = userBytes();
       plain.set(own, 0);
       plain[own.length] = COLON;

@@ -1,18 +1,22 @@
 /**
  * Duty: what to look for in a response: the secret parts of a credential, raw and as servers commonly echo them.
- * In → Out: credential → byte patterns, computed once for each credential.
+ * In → Out: credential → byte patterns, computed once for each secret.
  * Holds: raw always; an encoded form only where it is at least 12 bytes long and differs from those before it. No string is
- *   made of a secret. The raw pattern is the secret's own buffer and ends with it.
+ *   made of a secret. The raw pattern is the secret's own buffer, the others are zeroed with it.
  * Source: RFC 4648; RFC 3986 §2.1; RFC 8259 §7.
  * Not here: the search (response/). Encodings that a server in league with the workload invents cannot be caught.
  */
+
+import { base64Length, writeBase64 } from '../core/base64.ts';
+import { allocateSecretBytes, type Secret } from '../core/secret.ts';
 import type { Credential, CredentialPart } from '../credential/credential.ts';
-import { base64Length, writeBase64 } from './base64.ts';
 
 const SECRET_PARTS: readonly CredentialPart[] = ['key', 'password', 'secretAccessKey', 'sessionToken'];
 const MIN_ENCODED_BYTES = 12;
 
 const known = new WeakMap<Credential, readonly Buffer[]>();
+/** A renewed credential is a new one of the same secrets. */
+const knownForms = new WeakMap<Secret, readonly Buffer[]>();
 
 /** @throws EgressError `secret_destroyed`. */
 export function needlesOf(credential: Credential): readonly Buffer[] {
@@ -20,15 +24,30 @@ export function needlesOf(credential: Credential): readonly Buffer[] {
   if (before !== undefined) return before;
   const needles: Buffer[] = [];
   for (const part of SECRET_PARTS) {
-    const raw = credential.parts.get(part)?.reveal();
-    if (raw === undefined || raw.length === 0 || has(needles, raw)) continue;
-    needles.push(raw);
-    for (const form of encodedForms(raw)) {
-      if (form.length >= MIN_ENCODED_BYTES && !has(needles, form)) needles.push(form);
-    }
+    const secret = credential.parts.get(part);
+    if (secret === undefined || secret.reveal().length === 0) continue;
+    for (const form of formsOf(secret)) if (!has(needles, form)) needles.push(form);
   }
   known.set(credential, needles);
   return needles;
+}
+
+/** The secret's own buffer first. */
+function formsOf(secret: Secret): readonly Buffer[] {
+  const before = knownForms.get(secret);
+  if (before !== undefined) return before;
+  const raw = secret.reveal();
+  const forms = [raw];
+  for (const form of encodedForms(raw)) {
+    if (form.length < MIN_ENCODED_BYTES || has(forms, form)) {
+      form.fill(0);
+      continue;
+    }
+    secret.attach(form);
+    forms.push(form);
+  }
+  knownForms.set(secret, forms);
+  return forms;
 }
 
 const has = (needles: readonly Buffer[], form: Buffer): boolean => needles.some((needle) => needle.equals(form));
@@ -36,57 +55,34 @@ const has = (needles: readonly Buffer[], form: Buffer): boolean => needles.some(
 function* encodedForms(raw: Buffer): Generator<Buffer> {
   for (let shift = 0; shift < 3; shift++) {
     const inner = base64At(raw, shift);
+    const urlSafe = replaced(inner, BASE64URL);
     yield inner;
-    yield translated(inner, BASE64URL);
+    yield urlSafe;
   }
   yield hex(raw, LOWER);
   yield hex(raw, UPPER);
-  for (const digits of [UPPER, LOWER]) {
-    yield replaced(raw, (byte) => (isUnreserved(byte) ? null : escaped('%', byte, digits)));
-    // As encodeURIComponent has it.
-    yield replaced(raw, (byte) => (isUnreserved(byte) || MARKS.includes(byte) ? null : escaped('%', byte, digits)));
-  }
-  yield replaced(raw, (byte) => jsonEscapes.get(byte) ?? null);
-  yield replaced(raw, (byte) => (byte === SLASH ? Buffer.from('\\/') : (jsonEscapes.get(byte) ?? null)));
-  // HTML-safe writers of JSON.
-  yield replaced(
-    raw,
-    (byte) => jsonEscapes.get(byte) ?? (HTML_UNSAFE.includes(byte) ? escaped('\\u00', byte, UPPER) : null),
-  );
-  yield replaced(
-    raw,
-    (byte) => jsonEscapes.get(byte) ?? (HTML_UNSAFE.includes(byte) ? escaped('\\u00', byte, LOWER) : null),
-  );
+  for (const table of ESCAPES) yield replaced(raw, table);
 }
 
 /** The base64 digits that are the same whatever stands around the secret, where it begins `shift` bytes into a group. */
 function base64At(raw: Buffer, shift: number): Buffer {
-  const source = Buffer.alloc(shift + raw.length);
+  const source = allocateSecretBytes(shift + raw.length);
   source.set(raw, shift);
-  const whole = Buffer.allocUnsafeSlow(base64Length(source.length));
+  const whole = allocateSecretBytes(base64Length(source.length));
   writeBase64(source, whole, 0);
-  const inner = copyOf(whole.subarray(Math.ceil((shift * 8) / 6), Math.floor((source.length * 8) / 6)));
+  const start = Math.ceil((shift * 8) / 6);
+  const inner = allocateSecretBytes(Math.floor((source.length * 8) / 6) - start);
+  whole.copy(inner, 0, start);
   source.fill(0);
   whole.fill(0);
   return inner;
 }
 
-const BASE64URL: ReadonlyMap<number, number> = new Map([
-  [0x2b, 0x2d],
-  [0x2f, 0x5f],
-]);
-
-const translated = (bytes: Buffer, table: ReadonlyMap<number, number>): Buffer => {
-  const out = copyOf(bytes);
-  for (const [i, byte] of bytes.entries()) out[i] = table.get(byte) ?? byte;
-  return out;
-};
-
 const LOWER = Buffer.from('0123456789abcdef');
 const UPPER = Buffer.from('0123456789ABCDEF');
 
 function hex(raw: Buffer, digits: Buffer): Buffer {
-  const out = Buffer.allocUnsafeSlow(raw.length * 2);
+  const out = allocateSecretBytes(raw.length * 2);
   for (const [i, byte] of raw.entries()) {
     out[2 * i] = digits[byte >> 4] ?? 0;
     out[2 * i + 1] = digits[byte & 15] ?? 0;
@@ -104,30 +100,52 @@ const isUnreserved = (byte: number): boolean =>
   byte === 0x7e;
 
 const MARKS = Buffer.from("!'()*");
+const QUOTE = 0x22;
+const PLUS = 0x2b;
 const SLASH = 0x2f;
+const BACKSLASH = 0x5c;
 const HTML_UNSAFE = Buffer.from("+&<>'");
-const jsonEscapes: ReadonlyMap<number, Buffer> = new Map([
-  [0x22, Buffer.from('\\"')],
-  [0x5c, Buffer.from('\\\\')],
-]);
 
-const escaped = (lead: string, byte: number, digits: Buffer): Buffer =>
-  Buffer.from([...Buffer.from(lead), digits[byte >> 4] ?? 0, digits[byte & 15] ?? 0]);
+/** What stands for a byte where it is not the byte itself; made once, so that nothing of a secret passes through numbers or the pool. */
+type Table = readonly (Buffer | null)[];
 
-/** Each byte for which `replace` has something is replaced by that. */
-function replaced(raw: Buffer, replace: (byte: number) => Buffer | null): Buffer {
-  const out: number[] = [];
+const tableOf = (replace: (byte: number) => string | null): Table =>
+  Array.from({ length: 256 }, (_, byte) => {
+    const text = replace(byte);
+    return text === null ? null : Buffer.from(text, 'latin1');
+  });
+
+const twoDigits = (byte: number, isUpper: boolean): string => {
+  const digits = byte.toString(16).padStart(2, '0');
+  return isUpper ? digits.toUpperCase() : digits;
+};
+const jsonEscape = (byte: number): string | null => (byte === QUOTE ? '\\"' : byte === BACKSLASH ? '\\\\' : null);
+
+const BASE64URL = tableOf((byte) => (byte === PLUS ? '-' : byte === SLASH ? '_' : null));
+const ESCAPES: readonly Table[] = [
+  ...[true, false].flatMap((isUpper) => [
+    tableOf((byte) => (isUnreserved(byte) ? null : `%${twoDigits(byte, isUpper)}`)),
+    // As encodeURIComponent has it.
+    tableOf((byte) => (isUnreserved(byte) || MARKS.includes(byte) ? null : `%${twoDigits(byte, isUpper)}`)),
+  ]),
+  tableOf(jsonEscape),
+  tableOf((byte) => (byte === SLASH ? '\\/' : jsonEscape(byte))),
+  // HTML-safe writers of JSON.
+  ...[true, false].map((isUpper) =>
+    tableOf((byte) => (HTML_UNSAFE.includes(byte) ? `\\u00${twoDigits(byte, isUpper)}` : jsonEscape(byte))),
+  ),
+];
+
+/** Each byte for which the table has something is replaced by that. */
+function replaced(raw: Buffer, table: Table): Buffer {
+  let { length } = raw;
+  for (const byte of raw) length += (table[byte]?.length ?? 1) - 1;
+  const out = allocateSecretBytes(length);
+  let at = 0;
   for (const byte of raw) {
-    const instead = replace(byte);
-    if (instead === null) out.push(byte);
-    else out.push(...instead);
+    const instead = table[byte] ?? null;
+    if (instead === null) out[at++] = byte;
+    else at += instead.copy(out, at);
   }
-  return copyOf(out);
-}
-
-/** Not from the shared pool. */
-function copyOf(bytes: Buffer | readonly number[]): Buffer {
-  const own = Buffer.allocUnsafeSlow(bytes.length);
-  own.set(bytes);
-  return own;
+  return out;
 }

@@ -1,19 +1,19 @@
 /**
  * Duty: the signing key of a secret access key for one day, region and service.
  * In → Out: secret, scope → 32 bytes; from the cache where it has been derived.
- * Holds: derived in buffers, each intermediate zeroed; the cache is bounded, zeroes what it drops, and never answers for a
- *   secret that has been destroyed or replaced.
+ * Holds: derived in buffers, each intermediate zeroed; a key is zeroed with its secret; the cache is bounded, zeroes what it
+ *   drops, and never answers for a secret that has been destroyed or replaced.
  * Fails: `secret_destroyed`.
  * Source: AWS SigV4, "Derive a signing key".
  */
 import { createHmac } from 'node:crypto';
-import type { Secret } from '../../core/secret.ts';
+import { allocateSecretBytes, type Secret } from '../../core/secret.ts';
 import { type Scope, scopeText } from './scope-text.ts';
 
 const PREFIX = Buffer.from('AWS4', 'latin1');
 
 export function deriveSigningKey(secretAccessKey: Buffer, { date, region, service }: Scope): Buffer {
-  const start = Buffer.allocUnsafeSlow(PREFIX.length + secretAccessKey.length);
+  const start = allocateSecretBytes(PREFIX.length + secretAccessKey.length);
   start.set(PREFIX, 0);
   start.set(secretAccessKey, PREFIX.length);
   let key = start;
@@ -52,6 +52,7 @@ export class SigningKeyCache {
       return known.key;
     }
     const key = deriveSigningKey(secret.reveal(), scope);
+    secret.attach(key);
     this.#drop(id);
     this.#makeRoom();
     this.#entries.set(id, { secret, key });
@@ -73,7 +74,8 @@ export class SigningKeyCache {
   }
 
   #drop(id: string): void {
-    this.#entries.get(id)?.key.fill(0);
+    const entry = this.#entries.get(id);
+    entry?.secret.detach(entry.key);
     this.#entries.delete(id);
   }
 }

@@ -74,6 +74,30 @@ describe('HeaderList', () => {
   });
 });
 
+describe('what is derived from a secret', () => {
+  const derived = () => Buffer.from('derived');
+  const isZeroed = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
+
+  it('is zeroed with it', () => {
+    const secret = Secret.copyOf(Buffer.from('secret'));
+    const [one, two] = [derived(), derived()];
+    secret.attach(one);
+    secret.attach(two);
+    secret.detach(one);
+    expect([one, two].map(isZeroed)).toEqual([true, false]);
+    secret.destroy();
+    expect(isZeroed(two)).toBe(true);
+  });
+
+  it('cannot be attached to one that is over, and is zeroed then too', () => {
+    const secret = Secret.copyOf(Buffer.from('secret'));
+    secret.destroy();
+    const late = derived();
+    expect(() => secret.attach(late)).toThrow(/secret_destroyed/);
+    expect(isZeroed(late)).toBe(true);
+  });
+});
+
 describe('the tables of errors and reasons', () => {
   it('have no code in common', () => {
     expect(Object.keys(ERRORS).filter((code) => code in REASONS)).toEqual([]);

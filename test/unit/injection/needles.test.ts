@@ -71,6 +71,16 @@ describe('the needles of a credential', () => {
     expect(needlesOf(credential)[0]).toBe(credential.parts.get('key')?.reveal());
   });
 
+  it('are made once for a secret, also where its credential was renewed, and end with it', () => {
+    const credential = credentialOf({ key: 'plain-and-long-enough' });
+    const needles = needlesOf(credential);
+    const renewed = needlesOf({ ...credential });
+    expect(renewed.length).toBe(needles.length);
+    expect(renewed.every((needle, i) => needle === needles[i])).toBe(true);
+    credential.parts.get('key')?.destroy();
+    for (const needle of needles) expect(needle.every((byte) => byte === 0)).toBe(true);
+  });
+
   it('cannot be made of a secret that is over', () => {
     const credential = credentialOf({ key: 'plain-and-long-enough' });
     credential.parts.get('key')?.destroy();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { base64Length, writeBase64 } from '../../../src/injection/base64.ts';
+import { base64Length, base64UrlLength, writeBase64, writeBase64Url } from '../../../src/core/base64.ts';
 
 it('base64 from bytes to bytes is what the platform makes through a string', () => {
   fc.assert(
@@ -8,6 +8,9 @@ it('base64 from bytes to bytes is what the platform makes through a string', () 
       const target = Buffer.alloc(offset + base64Length(bytes.length) + 1, '.');
       writeBase64(bytes, target, offset);
       expect(target.toString()).toBe(`${'.'.repeat(offset)}${Buffer.from(bytes).toString('base64')}.`);
+      const urlTarget = Buffer.alloc(offset + base64UrlLength(bytes.length) + 1, '.');
+      writeBase64Url(bytes, urlTarget, offset);
+      expect(urlTarget.toString()).toBe(`${'.'.repeat(offset)}${Buffer.from(bytes).toString('base64url')}.`);
     }),
   );
 });
