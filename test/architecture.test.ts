@@ -24,7 +24,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   workload: ['core'],
   policy: ['core'],
   credential: ['core', 'vault'],
-  vault: ['core'],
+  vault: ['core', 'http1'],
   injection: ['core'],
   upstream: ['core', 'http1'],
   response: ['core'],

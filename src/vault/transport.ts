@@ -1,16 +1,20 @@
 /**
  * Duty: one HTTP call to Vault or OpenBao.
  * In → Out: method, path, token, body → status, the few header fields that count, and the bytes of a success.
- * Holds: nothing is sent before the certificate was verified; redirects are not followed, environment proxies not used;
- *   each try has its deadline; bytes that carried a secret are zeroed where they are ours.
+ * Holds: redirects are not followed, environment proxies not used; each try has its deadline; token and body are written as
+ *   bytes and zeroed behind the socket; a bounded number of connections, each used by one call at a time.
  * Fails: `credential_unavailable`, `credential_invalid` (too large, encoded).
- * Source: RFC 9110; undici `Pool`.
- * Not here: what a status means (status.ts), paths and replies (client.ts).
+ * Source: RFC 9110; RFC 9112.
+ * Not here: what a status means (status.ts), paths and replies (client.ts), bytes on the wire (connection.ts).
  */
-import { type Dispatcher, Pool } from 'undici';
-import { parseAuthority } from '../core/authority.ts';
+import { type Authority, parseAuthority } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
-import type { Secret } from '../core/secret.ts';
+import { HeaderList, type SecretField } from '../core/headers.ts';
+import type { RequestHead } from '../core/message.ts';
+import { allocateSecretBytes, type Secret } from '../core/secret.ts';
+import { serializeRequestHead } from '../http1/head-writer.ts';
+import { BrokenConnection, Connection, createTrust, type RawReply } from './connection.ts';
+import { ConnectionPool } from './connection-pool.ts';
 
 export interface TransportOptions {
   /** Origin without path: `https://vault.internal:8200`. */
@@ -47,138 +51,143 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-const MAX_CONNECTIONS = 16;
 const ORIGIN = /^(https?):\/\/([^/?#@\s]+)$/;
 const INDEX = /^[\x21-\x7e]{1,1024}$/;
+const DEFAULT_PORT = { http: 80, https: 443 };
 
-/** @throws EgressError `configuration_invalid` where the address is not an origin. */
+interface Origin {
+  readonly scheme: 'http' | 'https';
+  readonly authority: Authority;
+  readonly pool: ConnectionPool;
+}
+
+/** @throws EgressError `configuration_invalid` where the address is not an origin, or the roots are none. */
 export function openTransport(options: TransportOptions): Transport {
-  const origin = ORIGIN.exec(options.address);
-  const [, scheme, authority] = origin ?? [];
-  if (scheme === undefined || authority === undefined)
+  const [, scheme, text = ''] = ORIGIN.exec(options.address) ?? [];
+  if (scheme !== 'http' && scheme !== 'https')
     throw new EgressError('configuration_invalid', { detail: 'the Vault address is not like https://host:8200' });
-  const { text } = parseAuthority(authority, scheme === 'https' ? 443 : 80);
-  const pool = new Pool(`${scheme}://${text}`, {
-    allowH2: false,
-    pipelining: 1,
-    connections: MAX_CONNECTIONS,
-    keepAliveTimeout: 10_000,
-    maxHeaderSize: 16 * 1024,
-    connect: {
-      timeout: options.timeoutMs,
-      // A session that is resumed skips the certificate, and there is nothing to gain: the pool keeps connections.
-      maxCachedSessions: 0,
-      rejectUnauthorized: true,
-      minVersion: 'TLSv1.2',
-      ...(options.caPem === undefined ? {} : { ca: options.caPem }),
-    },
-  });
+  const authority = parseAuthority(text, DEFAULT_PORT[scheme]);
+  const destination = { authority, trust: scheme === 'https' ? trustIn(options.caPem) : null };
+  const pool = new ConnectionPool((signal, onGone) => Connection.open(destination, signal, onGone));
+  const origin: Origin = { scheme, authority, pool };
   return {
-    send: (request, signal) => send(pool, options, request, signal),
-    close: () => pool.destroy(),
+    send: (request, signal) => send(origin, options, request, signal),
+    close: async () => pool.close(),
   };
 }
 
+function trustIn(caPem: string | undefined): ReturnType<typeof createTrust> {
+  try {
+    return createTrust(caPem);
+  } catch (cause) {
+    throw new EgressError('configuration_invalid', {
+      detail: 'the roots for the Vault address are no PEM certificates',
+      cause,
+    });
+  }
+}
+
 async function send(
-  pool: Pool,
+  origin: Origin,
   options: TransportOptions,
   request: TransportRequest,
   signal: AbortSignal,
 ): Promise<TransportReply> {
   const deadline = AbortSignal.timeout(options.timeoutMs);
-  let reply: Dispatcher.ResponseData | null = null;
+  const both = AbortSignal.any([signal, deadline]);
+  let connection: Connection | null = null;
   try {
-    reply = await pool.request({
-      method: request.method,
-      path: request.target,
-      headers: headersOf(options, request),
-      body: request.body,
-      signal: AbortSignal.any([signal, deadline]),
-    });
-    return await receive(reply, options.maxBodyBytes);
+    connection = await origin.pool.take(both);
+    const bytes = serialize(origin, options.namespace, request);
+    const call = { method: request.method, bytes, maxBodyBytes: options.maxBodyBytes };
+    return replyOf(await connection.exchange(call, both));
   } catch (thrown) {
-    // A body that is left alone would end in an `error` nobody listens to.
-    reply?.body.on('error', () => {}).destroy();
-    throw thrown instanceof EgressError ? thrown : connectionFailure(thrown, deadline.aborted);
-  }
-}
-
-/**
- * undici refuses buffers as header values, so the token is a short-lived string here and nowhere else: a few calls in the
- * life of a lease, none on the way of a request. The credential itself never is one.
- */
-function headersOf(options: TransportOptions, request: TransportRequest): Record<string, string> {
-  return {
-    accept: 'application/json',
-    'accept-encoding': 'identity',
-    'x-vault-request': 'true',
-    ...(options.namespace === null ? {} : { 'x-vault-namespace': options.namespace }),
-    ...(request.token === null ? {} : { 'x-vault-token': request.token.reveal().toString('latin1') }),
-    ...(request.index === null
-      ? {}
-      : { 'x-vault-index': request.index, 'x-vault-inconsistent': 'forward-active-node' }),
-    ...(request.body === null ? {} : { 'content-type': 'application/json' }),
-  };
-}
-
-async function receive(reply: Dispatcher.ResponseData, maxBodyBytes: number): Promise<TransportReply> {
-  const index = single(reply.headers['x-vault-index']);
-  const head = {
-    status: reply.statusCode,
-    retryAfter: single(reply.headers['retry-after']),
-    index: index !== null && INDEX.test(index) ? index : null,
-  };
-  if (reply.statusCode !== 200) {
-    await reply.body.dump({ limit: maxBodyBytes });
-    return { ...head, body: null };
-  }
-  const coding = single(reply.headers['content-encoding']);
-  if (coding !== null && coding !== 'identity')
-    throw new EgressError('credential_invalid', { detail: 'the credential source encoded its answer' });
-  return { ...head, body: await collect(reply.body, maxBodyBytes) };
-}
-
-/** All bytes in one buffer of their own; what arrived is zeroed, since no one else reads those slices of the socket's buffer. */
-async function collect(body: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let total = 0;
-  try {
-    for await (const chunk of body) {
-      chunks.push(chunk);
-      total += chunk.length;
-      if (total > maxBytes)
-        throw new EgressError('credential_invalid', { detail: 'the answer of the credential source is too large' });
-    }
-    const whole = Buffer.allocUnsafeSlow(total);
-    let at = 0;
-    for (const chunk of chunks) at += chunk.copy(whole, at);
-    return whole;
+    connection?.destroy();
+    throw failureFrom(thrown, deadline.aborted, connection !== null);
   } finally {
-    for (const chunk of chunks) chunk.fill(0);
+    if (connection !== null) origin.pool.give(connection);
   }
 }
 
-const single = (value: string | string[] | undefined): string | null =>
-  typeof value === 'string' ? value : (value?.[0] ?? null);
+/** Head and body in one buffer of their own, so that they leave as one write and are zeroed together. */
+function serialize({ scheme, authority }: Origin, namespace: string | null, request: TransportRequest): Buffer {
+  const { method, target, token, index, body } = request;
+  const isDefaultPort = authority.port === DEFAULT_PORT[scheme];
+  const headers = HeaderList.of(
+    ['Host', isDefaultPort ? authority.text.slice(0, authority.text.lastIndexOf(':')) : authority.text],
+    ['Accept', 'application/json'],
+    ['Accept-Encoding', 'identity'],
+    ['X-Vault-Request', 'true'],
+  );
+  if (namespace !== null) headers.append('X-Vault-Namespace', namespace);
+  if (index !== null) {
+    headers.append('X-Vault-Index', index);
+    headers.append('X-Vault-Inconsistent', 'forward-active-node');
+  }
+  if (body !== null) headers.append('Content-Type', 'application/json');
+  const [path = '', query] = target.split('?');
+  const head: RequestHead = {
+    method,
+    target,
+    form: 'origin',
+    authority,
+    scheme,
+    path,
+    query: query ?? null,
+    version: '1.1',
+    headers,
+    framing: body === null ? { kind: 'none' } : { kind: 'length', length: body.length },
+    expectsContinue: false,
+    keepAlive: true,
+  };
+  const headBytes = serializeRequestHead(head, token === null ? [] : [tokenField(token)]);
+  const bytes = allocateSecretBytes(headBytes.length + (body?.length ?? 0));
+  bytes.set(headBytes);
+  if (body !== null) bytes.set(body, headBytes.length);
+  headBytes.fill(0);
+  return bytes;
+}
 
-/** Only the code is kept: errors of undici and of TLS can carry what was sent. */
-function connectionFailure(thrown: unknown, isTimeout: boolean): EgressError {
-  const code = thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : 'unknown';
+function tokenField(token: Secret): SecretField {
+  return {
+    name: 'X-Vault-Token',
+    byteLength: token.byteLength,
+    copyTo: (target, offset) => target.set(token.reveal(), offset),
+  };
+}
+
+function replyOf({ head, body }: RawReply): TransportReply {
+  const index = head.headers.get('x-vault-index');
+  return {
+    status: head.status,
+    retryAfter: head.headers.get('retry-after') ?? null,
+    index: index !== undefined && INDEX.test(index) ? index : null,
+    body,
+  };
+}
+
+/** Only a code is kept of what went wrong. */
+function failureFrom(thrown: unknown, isTimeout: boolean, wasConnected: boolean): EgressError {
+  if (thrown instanceof EgressError && !thrown.code.startsWith('http_') && thrown.code !== 'connection_terminated')
+    return thrown;
+  const code = thrown instanceof BrokenConnection || thrown instanceof EgressError ? thrown.code : 'unknown';
+  const late = wasConnected
+    ? 'the credential source did not answer in time'
+    : 'the credential source did not accept the connection in time';
   return new EgressError('credential_unavailable', {
-    detail: isTimeout ? 'the credential source did not answer in time' : describe(code),
+    detail: isTimeout ? late : describe(code),
     cause: new Error(code),
     retryAfterMs: 1000,
   });
 }
 
 function describe(code: string): string {
-  if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'the credential source did not accept the connection in time';
   if (code === 'ECONNREFUSED') return 'the credential source refused the connection';
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the name of the credential source could not be resolved';
   if (/CERT|SIGNATURE|ISSUER|ALTNAME/.test(code))
     return 'the certificate of the credential source could not be verified';
   if (code.startsWith('ERR_SSL') || code === 'EPROTO') return 'the TLS handshake with the credential source failed';
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW')
+  if ((code.startsWith('http_') && code !== 'http_response_incomplete') || code === 'interim')
     return 'the credential source did not answer in HTTP';
   return 'the connection to the credential source failed';
 }
