@@ -158,7 +158,7 @@ export function createStages(ground: Ground, configuration: Configuration, clock
   const { proxy } = configuration;
   const credential = createCredentialStage({
     sources: () => ground.current.configuration.sources,
-    mintToken: (workload, audience) => ground.issuer.mint(workload, audience),
+    mintToken: async (workload, audience) => ground.issuer.mint(workload, audience),
     sandboxVaultAddress: ground.sandbox?.vault.address ?? null,
     maxLeasesPerWorkload: proxy.limits.maxLeasesPerWorkload,
     clock,

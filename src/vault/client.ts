@@ -9,7 +9,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { EgressError } from '../core/errors.ts';
+import type { Secret } from '../core/secret.ts';
 import { MAX_JSON_BYTES } from './json.ts';
+import { type JsonBody, writeJsonBody } from './json-body.ts';
 import { type Renewal, renewalFrom, replyFrom, tokenFrom, type VaultReply, type VaultToken } from './reply.ts';
 import { failureOf, type HealthState, healthOf, isWorthRetrying } from './status.ts';
 import { openTransport, type Transport, type TransportReply } from './transport.ts';
@@ -38,10 +40,10 @@ export interface VaultRead {
 
 /** Every call throws EgressError `credential_*`. Whoever got a `VaultToken` or `VaultReply` destroys its secrets. */
 export interface VaultClient {
-  /** Logs in at `auth/<mount>/login`. */
+  /** Logs in at `auth/<mount>/login`. The caller destroys the workload token. */
   login(
     mount: string,
-    proof: { readonly role: string; readonly jwt: string },
+    proof: { readonly role: string; readonly jwt: Secret },
     signal: AbortSignal,
   ): Promise<VaultToken>;
   read(token: VaultToken, path: string, read: VaultRead, signal: AbortSignal): Promise<VaultReply>;
@@ -60,7 +62,7 @@ interface Call {
   readonly method: 'GET' | 'POST';
   readonly target: string;
   readonly token: VaultToken | null;
-  readonly json: Readonly<Record<string, unknown>> | null;
+  readonly json: JsonBody | null;
 }
 
 /** Long enough for a standby to catch up, short enough to fit twice into an exchange's deadline. */
@@ -88,7 +90,7 @@ class Client implements VaultClient {
 
   async login(
     mount: string,
-    proof: { readonly role: string; readonly jwt: string },
+    proof: { readonly role: string; readonly jwt: Secret },
     signal: AbortSignal,
   ): Promise<VaultToken> {
     const target = targetOf(`auth/${mount}/login`);
@@ -133,12 +135,7 @@ class Client implements VaultClient {
     return this.#transport.close();
   }
 
-  #post(
-    path: string,
-    token: VaultToken,
-    json: Readonly<Record<string, unknown>>,
-    signal: AbortSignal,
-  ): Promise<TransportReply> {
+  #post(path: string, token: VaultToken, json: JsonBody, signal: AbortSignal): Promise<TransportReply> {
     return this.#call({ method: 'POST', target: targetOf(path), token, json }, signal);
   }
 
@@ -173,7 +170,7 @@ class Client implements VaultClient {
   }
 
   async #try(call: Call, signal: AbortSignal): Promise<TransportReply> {
-    const body = call.json === null ? null : Buffer.from(JSON.stringify(call.json));
+    const body = call.json === null ? null : writeJsonBody(call.json);
     try {
       const { method, target } = call;
       return await this.#transport.send(

@@ -1,16 +1,18 @@
 /**
  * Duty: the tokens with which a workload logs in where its credentials are kept.
  * In → Out: Workload and audience → signed JWT; the documents by which others verify it.
- * Holds: ES256 with one key that outlives the process; a token says who the workload is, is for one audience and short;
- *   the private key is in no document.
+ * Holds: ES256 with one key that outlives the process; a token says who the workload is, is for one audience and short, and
+ *   its signature never is a string; the private key is in no document.
  * Fails: `configuration_invalid`, `internal` (a token was asked for before the issuer has a URL).
  * Source: RFC 7519; RFC 7517; RFC 7638; OpenID Connect Discovery 1.0 §4; SPIFFE JWT-SVID §3.
  * Not here: the key's file (store/key-file.ts), the endpoint (issuer-endpoint.ts).
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import { calculateJwkThumbprint, SignJWT } from 'jose';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { calculateJwkThumbprint } from 'jose';
+import { base64UrlLength, writeBase64Url } from '../core/base64.ts';
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
+import { allocateSecretBytes, Secret } from '../core/secret.ts';
 import type { IssuerOptions } from './options.ts';
 import type { Workload } from './workload.ts';
 
@@ -25,8 +27,8 @@ export interface Issuer {
   readonly url: string;
   /** Tells the URL of the endpoint; counts where the options have none. */
   locate(endpointUrl: string): void;
-  /** @throws EgressError `internal`. */
-  mint(workload: Workload, audience: readonly string[]): Promise<string>;
+  /** A JWT that the caller destroys. @throws EgressError `internal`. */
+  mint(workload: Workload, audience: readonly string[]): Secret;
   readonly documents: IssuerDocuments;
 }
 
@@ -95,22 +97,21 @@ class Es256Issuer implements Issuer {
     this.#url ??= endpointUrl;
   }
 
-  mint(workload: Workload, audience: readonly string[]): Promise<string> {
+  mint(workload: Workload, audience: readonly string[]): Secret {
     const issuedAt = Math.floor(this.#parts.clock.now() / 1000);
-    const claims =
-      workload.instance === null
-        ? { workload: workload.name }
-        : { workload: workload.name, instance: workload.instance };
-    return new SignJWT(claims)
-      .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: this.#jwk.kid })
-      .setIssuer(this.url)
-      .setSubject(workload.spiffeId.uri)
-      .setAudience([...audience])
-      .setIssuedAt(issuedAt)
-      .setNotBefore(issuedAt)
-      .setExpirationTime(issuedAt + Math.floor(this.#parts.tokenLifetimeMs / 1000))
-      .setJti(randomBytes(16).toString('base64url'))
-      .sign(this.#key);
+    const header = { alg: 'ES256', typ: 'JWT', kid: this.#jwk.kid };
+    const claims = {
+      workload: workload.name,
+      ...(workload.instance === null ? {} : { instance: workload.instance }),
+      iss: this.url,
+      sub: workload.spiffeId.uri,
+      aud: audience,
+      iat: issuedAt,
+      nbf: issuedAt,
+      exp: issuedAt + Math.floor(this.#parts.tokenLifetimeMs / 1000),
+      jti: randomBytes(16).toString('base64url'),
+    };
+    return signed(`${encoded(header)}.${encoded(claims)}`, this.#key);
   }
 
   get documents(): IssuerDocuments {
@@ -126,4 +127,18 @@ class Es256Issuer implements Issuer {
       [JWKS_PATH, JSON.stringify({ keys: [this.#jwk] })],
     ]);
   }
+}
+
+const encoded = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');
+
+/** `<text>.<signature>`; what it is worth is in the signature alone, so that is written as bytes. */
+function signed(text: string, key: KeyObject): Secret {
+  const signature = sign('sha256', Buffer.from(text, 'latin1'), { key, dsaEncoding: 'ieee-p1363' });
+  const token = allocateSecretBytes(text.length + 1 + base64UrlLength(signature.length));
+  token.write(`${text}.`, 'latin1');
+  writeBase64Url(signature, token, text.length + 1);
+  const secret = Secret.copyOf(token);
+  token.fill(0);
+  signature.fill(0);
+  return secret;
 }

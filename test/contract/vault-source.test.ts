@@ -1,5 +1,6 @@
 /** One suite for two servers: the product's own way to a credential, login to revocation. See contract-target.ts. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Secret } from '../../src/core/secret.ts';
 import type { VaultSourceOptions } from '../../src/credential/options.ts';
 import type { CredentialSource } from '../../src/credential/source.ts';
 import { createVaultSource } from '../../src/credential/sources/vault.ts';
@@ -39,7 +40,7 @@ describe.each(TARGETS)('a credential source at the %s Vault', (kind) => {
       },
       client,
       clock: systemClock,
-      mintToken: () => target.jwt(),
+      mintToken: async () => Secret.copyOf(Buffer.from(await target.jwt())),
     });
   }
 

@@ -16,6 +16,7 @@ import { createAuditStage } from '../../src/audit/exchange-record.ts';
 import { parseConfiguration } from '../../src/config/parse.ts';
 import { type ConnectionStages, serveConnection } from '../../src/connection.ts';
 import { Deadlines } from '../../src/core/deadlines.ts';
+import { Secret } from '../../src/core/secret.ts';
 import { createVaultSource } from '../../src/credential/sources/vault.ts';
 import { createStageOver } from '../../src/credential/stage.ts';
 import { PRESETS } from '../../src/injection/presets/all.ts';
@@ -167,7 +168,8 @@ function stagesOver(
   thrown: string[],
 ): Stages {
   const built = createStages(ground, ground.current.configuration, clock, closers);
-  const mintToken = async (caller: { spiffeId: { uri: string } }): Promise<string> => `a JWT of ${caller.spiffeId.uri}`;
+  const mintToken = async (caller: { spiffeId: { uri: string } }): Promise<Secret> =>
+    Secret.copyOf(Buffer.from(`a JWT of ${caller.spiffeId.uri}`));
   const made = new Map(
     ground.current.configuration.sources.map((options) => [
       options.name,

@@ -47,10 +47,10 @@ export class FakeVaultClient implements VaultClient {
 
   async login(
     _mount: string,
-    proof: { readonly role: string; readonly jwt: string },
+    proof: { readonly role: string; readonly jwt: Secret },
     _signal: AbortSignal,
   ): Promise<VaultToken> {
-    this.asked.push(`login ${proof.role} with ${proof.jwt}`);
+    this.asked.push(`login ${proof.role} with ${proof.jwt.reveal().toString()}`);
     this.#fail(false);
     this.#serial += 1;
     const token = `hvs.playbook-token-${String(this.#serial).padStart(8, '0')}`;

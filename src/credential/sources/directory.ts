@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs';
 import type { Clock } from '../../core/clock.ts';
 import { EgressError } from '../../core/errors.ts';
+import type { Secret } from '../../core/secret.ts';
 import { openVaultClient, type VaultClient } from '../../vault/client.ts';
 import type { Workload } from '../../workload/workload.ts';
 import type { CredentialSourceOptions } from '../options.ts';
@@ -18,8 +19,8 @@ export interface SourceDirectoryOptions {
   /** Read anew for every request. */
   readonly sources: () => readonly CredentialSourceOptions[];
   readonly clock: Clock;
-  /** A workload token (JWT) for that audience. */
-  readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<string>;
+  /** A workload token (JWT) for that audience; whoever asked destroys it. */
+  readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<Secret>;
   /** What the address `sandbox` stands for; null where there is none. */
   readonly sandboxVaultAddress: string | null;
 }

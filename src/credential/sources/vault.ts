@@ -9,6 +9,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import { EgressError, toEgressError } from '../../core/errors.ts';
+import type { Secret } from '../../core/secret.ts';
 import type { VaultClient, VaultReply, VaultToken } from '../../vault/client.ts';
 import type { Workload } from '../../workload/workload.ts';
 import type { VaultSourceOptions } from '../options.ts';
@@ -21,8 +22,8 @@ export interface VaultSourceParts {
   /** Of `options.address`; the source does not close it. */
   readonly client: VaultClient;
   readonly clock: Clock;
-  /** A workload token (JWT) for that audience. */
-  mintToken(workload: Workload, audience: readonly string[]): Promise<string>;
+  /** A workload token (JWT) for that audience; the source destroys it. */
+  mintToken(workload: Workload, audience: readonly string[]): Promise<Secret>;
 }
 
 /** What has no lease of its own is read again after this time at the latest. */
@@ -45,7 +46,7 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
   const path = expandTemplate(options.path, workload);
   const jwt = await source.mintToken(workload, audience);
   const loginAt = clock.monotonicMs();
-  const token = await client.login(mount, { role, jwt }, signal);
+  const token = await client.login(mount, { role, jwt }, signal).finally(() => jwt.destroy());
   try {
     const readAt = clock.monotonicMs();
     const reply = await client.read(token, path, options, signal);

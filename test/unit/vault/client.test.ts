@@ -30,7 +30,7 @@ async function fixture(options: Partial<VaultClientOptions> = {}): Promise<{ vau
 
 const signal = (): AbortSignal => AbortSignal.timeout(5000);
 const GET = { method: 'GET', parameters: {} } as const;
-const proof = { role: 'agents', jwt: 'header.payload.signature' };
+const proof = { role: 'agents', jwt: Secret.copyOf(Buffer.from('header.payload.signature')) };
 const tokenOf = (more: Partial<VaultToken> = {}): VaultToken => ({
   token: Secret.copyOf(Buffer.from('hvs.abc')),
   accessor: 'acc',
@@ -72,7 +72,7 @@ describe('login', () => {
       index: 'aW5kZXg=',
     });
     expect(vault.calls[0]).toMatchObject({ method: 'POST', path: '/v1/auth/jwt/login' });
-    expect(JSON.parse(vault.calls[0]?.body ?? '')).toEqual(proof);
+    expect(JSON.parse(vault.calls[0]?.body ?? '')).toEqual({ role: 'agents', jwt: 'header.payload.signature' });
     expect(vault.calls[0]?.headers).toMatchObject({
       'x-vault-request': 'true',
       'x-vault-namespace': 'team-a',

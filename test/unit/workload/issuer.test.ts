@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { createLocalJWKSet, decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createSpiffeId } from '../../../src/core/spiffe-id.ts';
-import { createIssuerKey, type IssuerParts, openIssuer } from '../../../src/workload/issuer.ts';
+import { createIssuerKey, type Issuer, type IssuerParts, openIssuer } from '../../../src/workload/issuer.ts';
 import type { Workload } from '../../../src/workload/workload.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 
@@ -28,11 +28,14 @@ const workload = (instance: string | null): Workload => ({
   evidence: [],
 });
 
+const kidOf = (issuer: Issuer): string | undefined =>
+  decodeProtectedHeader(issuer.mint(workload(null), ['v']).reveal().toString()).kid;
+
 describe('a workload token', () => {
   it('says who the workload is, verifies with the published key, and is for one audience', async () => {
     const issuer = await openIssuer(parts());
     const jwks = JSON.parse(issuer.documents.get('/.well-known/jwks.json') ?? '');
-    const token = await issuer.mint(workload('i-1'), ['vault']);
+    const token = issuer.mint(workload('i-1'), ['vault']).reveal().toString();
     const options = { issuer: URL_TEXT, audience: 'vault', algorithms: ['ES256'], currentDate: new Date(clock.now()) };
     const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(jwks), options);
     const now = Math.floor(clock.now() / 1000);
@@ -52,10 +55,7 @@ describe('a workload token', () => {
 
   it('names no instance where there is none, and is never the same twice', async () => {
     const issuer = await openIssuer(parts());
-    const [one, two] = await Promise.all([
-      issuer.mint(workload(null), ['vault']),
-      issuer.mint(workload(null), ['vault']),
-    ]);
+    const [one, two] = [1, 2].map(() => issuer.mint(workload(null), ['vault']).reveal().toString());
     expect(one).not.toBe(two);
     expect(JSON.parse(Buffer.from(one?.split('.')[1] ?? '', 'base64url').toString())).not.toHaveProperty('instance');
   });
@@ -66,9 +66,7 @@ describe('the key', () => {
     const key = createIssuerKey();
     const before = await openIssuer(parts({ key: Buffer.from(key) }));
     const after = await openIssuer(parts({ key: Buffer.from(key) }));
-    expect(decodeProtectedHeader(await before.mint(workload(null), ['v'])).kid).toBe(
-      decodeProtectedHeader(await after.mint(workload(null), ['v'])).kid,
-    );
+    expect(kidOf(before)).toBe(kidOf(after));
   });
 
   it('has no private part in any document, and its bytes are zeroed', async () => {

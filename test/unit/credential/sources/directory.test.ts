@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Secret } from '../../../../src/core/secret.ts';
 import type { CredentialSourceOptions } from '../../../../src/credential/options.ts';
 import { SourceDirectory } from '../../../../src/credential/sources/directory.ts';
 import { createCredentialStage } from '../../../../src/credential/stage.ts';
@@ -38,7 +39,12 @@ const document = (more: Partial<CredentialSourceOptions> = {}): CredentialSource
 });
 
 const directory = (sandboxVaultAddress: string | null = vault.address): SourceDirectory =>
-  new SourceDirectory({ sources: () => documents, clock, sandboxVaultAddress, mintToken: async () => 'jwt' });
+  new SourceDirectory({
+    sources: () => documents,
+    clock,
+    sandboxVaultAddress,
+    mintToken: async () => Secret.copyOf(Buffer.from('jwt')),
+  });
 
 describe('the directory', () => {
   it('keeps a source through a reload that leaves its document as it is', () => {
@@ -75,7 +81,7 @@ describe('the whole stage over a Vault', () => {
       sources: () => documents,
       clock,
       sandboxVaultAddress: vault.address,
-      mintToken: async () => 'jwt',
+      mintToken: async () => Secret.copyOf(Buffer.from('jwt')),
       random: () => 0.5,
     });
 

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../../../src/core/clock.ts';
 import type { EgressError } from '../../../../src/core/errors.ts';
+import { Secret } from '../../../../src/core/secret.ts';
 import type { VaultSourceOptions } from '../../../../src/credential/options.ts';
 import type { CredentialSource, Grant } from '../../../../src/credential/source.ts';
 import { createVaultSource } from '../../../../src/credential/sources/vault.ts';
@@ -44,7 +45,7 @@ function sourceOf(options: Partial<VaultSourceOptions> = {}): CredentialSource {
     },
     client,
     clock,
-    mintToken: async (caller, audience) => `jwt-of-${caller.name}-for-${audience.join()}`,
+    mintToken: async (caller, audience) => Secret.copyOf(Buffer.from(`jwt-of-${caller.name}-for-${audience.join()}`)),
   });
 }
 
