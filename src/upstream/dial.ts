@@ -105,9 +105,13 @@ function attempt(request: DialRequest, target: DialTarget, trust: SecureContext,
       } else if (scheme === 'http') succeed();
     });
     socket.once('secureConnect', () => {
-      if (!isAt(socket, target)) fail(new EgressError('connection_terminated'));
-      else if (isVerified(socket)) succeed();
-      else fail(new EgressError('tls_certificate_error'));
+      // Within this event OpenSSL takes no data yet: Node would put a copy of the head aside, which nobody zeroes.
+      setImmediate(() => {
+        if (socket.destroyed) return;
+        if (!isAt(socket, target)) fail(new EgressError('connection_terminated'));
+        else if (isVerified(socket)) succeed();
+        else fail(new EgressError('tls_certificate_error'));
+      });
     });
   });
 }
