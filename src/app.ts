@@ -363,6 +363,7 @@ export async function explainRequest(options: ExplainOptions): Promise<RequestEx
     framing: form === null ? { kind: 'none' } : { kind: 'length', length: form.length },
     expectsContinue: false,
     keepAlive: true,
+    ...(headers.get('upgrade')?.toLowerCase() === 'websocket' ? { upgrade: 'websocket' } : {}),
   };
   const workload: Workload = {
     name: options.workload,

@@ -18,15 +18,17 @@ import type { Clock } from './core/clock.ts';
 import { Deadlines } from './core/deadlines.ts';
 import { EgressError } from './core/errors.ts';
 import { type Body, bodyOf, collectBody } from './core/message.ts';
-import type { Denial } from './core/reasons.ts';
+import type { Denial, DenialReason } from './core/reasons.ts';
 import type { CredentialStage } from './credential/credential.ts';
 import { createCredentialStage } from './credential/stage.ts';
 import { type Decision, type ExchangeStages, exchange } from './exchange.ts';
 import { createInjectionStage } from './injection/inject.ts';
 import type { Listener } from './listener/explicit.ts';
 import { LiveTunnels } from './listener/live-tunnels.ts';
+import type { LimitsOptions } from './listener/options.ts';
+import { Shares } from './listener/shares.ts';
 import { bodyNeeded, decide } from './policy/decide.ts';
-import { createLimiter } from './policy/limiter.ts';
+import { createLimiter, NOTHING_HELD } from './policy/limiter.ts';
 import { createResponseStage } from './response/filter.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SandboxOptions } from './sandbox/options.ts';
@@ -34,6 +36,7 @@ import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
 import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import { openTunnel } from './tunnel/open.ts';
+import { shortestOf } from './tunnel/pace.ts';
 import { refuse } from './tunnel/refuse.ts';
 import { forwardRequests, secureRequests } from './tunnel/requests.ts';
 import { terminate } from './tunnel/terminate.ts';
@@ -184,7 +187,7 @@ export function createStages(ground: Ground, configuration: Configuration, clock
     liveInstances: () => ground.instances.list().length,
   });
   const exchangeStages: ExchangeStages = {
-    decide: createDecider(ground, clock, proxy.limits.maxBufferedBodyBytes),
+    decide: createDecider(ground, clock, proxy.limits),
     obtain: (permit, signal) => credential.obtain(permit, signal),
     inject: (permit, given, request) => injection.inject(permit, given, request),
     send: (request, signal) => upstream.send(request, signal),
@@ -200,8 +203,10 @@ export function createStages(ground: Ground, configuration: Configuration, clock
 }
 
 /** Hop 4 as the exchange sees it: what the decision must see is buffered, then the pure decision, then the limits. */
-function createDecider(ground: Ground, clock: Clock, maxBufferedBodyBytes: number): ExchangeStages['decide'] {
+function createDecider(ground: Ground, clock: Clock, limits: LimitsOptions): ExchangeStages['decide'] {
+  const { maxBufferedBodyBytes, maxConcurrentPerWorkload } = limits;
   const limiter = createLimiter(clock);
+  const shares = new Shares(maxConcurrentPerWorkload);
   const decideOn = (
     workload: Workload,
     { tunnel, head }: DownstreamRequest,
@@ -212,8 +217,12 @@ function createDecider(ground: Ground, clock: Clock, maxBufferedBodyBytes: numbe
     const scheme = tunnel.kind === 'connect' ? 'https' : 'http';
     const permit = decide({ revision, workload, authority: tunnel.authority, scheme, head, form });
     if (permit.kind === 'denial') return permit;
+    const leave = shares.enter(workload.name);
+    if (leave === null) return tooMany(revision.id, 'concurrency_limited', maxConcurrentPerWorkload, permit.facts.rule);
     const admitted = limiter.admit(permit);
-    return typeof admitted === 'function' ? { kind: 'decided', permit, body, done: admitted } : admitted;
+    if (typeof admitted === 'function') return { kind: 'decided', permit, body, done: both(admitted, leave) };
+    leave();
+    return admitted;
   };
   const withForm = async (workload: Workload, request: DownstreamRequest): Promise<Decision> => {
     request.continue();
@@ -228,6 +237,23 @@ function createDecider(ground: Ground, clock: Clock, maxBufferedBodyBytes: numbe
     return mustSeeBody ? withForm(workload, request) : decideOn(workload, request, request.body, null);
   };
 }
+
+const SHARE_RETRY_MS = 1_000;
+
+/** The share that the Proxy document gives to every workload is used up. */
+function tooMany(revision: string, reason: DenialReason, max: number, rule: string | null): Denial {
+  const detail = `at most ${max} for each workload of this proxy`;
+  return { kind: 'denial', reason, rule, detail, retryAfterMs: SHARE_RETRY_MS, revision };
+}
+
+/** Most policies limit nothing, and then there is one place to give back. */
+const both = (first: () => void, second: () => void): (() => void) =>
+  first === NOTHING_HELD
+    ? second
+    : () => {
+        first();
+        second();
+      };
 
 const ended = (revision: string): Denial => ({
   kind: 'denial',
@@ -252,10 +278,14 @@ function upstreamOptions(configuration: Configuration, sandbox: Sandbox | null):
 
 export function createConnectionStages(ground: Ground, stages: Stages, clock: Clock): ConnectionStages {
   const { limits } = ground.current.configuration.proxy;
-  const parts = { limits, deadlines: new Deadlines(clock, limits.idleTimeoutMs) };
+  const parts = { limits, deadlines: new Deadlines(clock, shortestOf(limits)) };
+  const connections = new Shares(limits.maxConnectionsPerWorkload);
   return {
     openTunnel: (connection) => openTunnel(connection, limits.headDeadlineMs, limits.requestHead),
     identify: (tunnel) => ground.workload.identify(tunnel),
+    admit: (workload) =>
+      connections.enter(workload.name) ??
+      tooMany(ground.current.configuration.policy.id, 'connections_limited', limits.maxConnectionsPerWorkload, null),
     forbids: (workload, { authority }) => {
       const revision = ground.current.configuration.policy;
       const answer = decide({ revision, workload, authority, scheme: 'https', head: null, form: null });

@@ -19,6 +19,8 @@ import type { Workload } from './workload/workload.ts';
 export interface ConnectionStages {
   openTunnel(connection: Connection): Promise<OpenTunnel | null>;
   identify(tunnel: Tunnel): Promise<Workload>;
+  /** Its share of connections: what gives the place back, or a denial. */
+  admit(workload: Workload): Denial | (() => void);
   /** For the authority alone: whether a tunnel to it may open at all; null where it may. */
   forbids(workload: Workload, tunnel: Tunnel): Denial | null;
   /** Answers CONNECT, terminates TLS. */
@@ -44,14 +46,15 @@ export async function serveConnection(stages: ConnectionStages, connection: Conn
     const open = await stages.openTunnel(connection); //                                     2 tunnel: where to
     if (open === null) return;
     const workload = await visit.identify(open); //                                          3 identify
-    if (open.tunnel.kind === 'forward') return await visit.serve(workload, stages.forward(open), open);
-    const denial = stages.forbids(workload, open.tunnel);
+    const denial = visit.admit(workload, open.tunnel);
     if (denial !== null) return await visit.refuse(denial);
+    if (open.tunnel.kind === 'forward') return await visit.serve(workload, stages.forward(open), open);
     await visit.serve(workload, await stages.terminate(open)); //                            2 tunnel: TLS
   } catch (thrown) {
     await visit.refuse(toEgressError(thrown));
   } finally {
     connection.socket.destroy();
+    visit.leave();
   }
 }
 
@@ -62,6 +65,7 @@ class Visit {
   #tunnel: Tunnel | null = null;
   #workload: Workload | null = null;
   #requests: TunnelRequests | null = null;
+  #leave: (() => void) | null = null;
 
   constructor(stages: ConnectionStages, connection: Connection) {
     this.#stages = stages;
@@ -72,6 +76,18 @@ class Visit {
     this.#tunnel = open.tunnel;
     this.#workload = await this.#stages.identify(open.tunnel);
     return this.#workload;
+  }
+
+  /** What speaks against the connection before anything is asked on it; null: nothing. Its place is held until `leave`. */
+  admit(workload: Workload, tunnel: Tunnel): Denial | null {
+    const admitted = this.#stages.admit(workload);
+    if (typeof admitted !== 'function') return admitted;
+    this.#leave = admitted;
+    return tunnel.kind === 'forward' ? null : this.#stages.forbids(workload, tunnel);
+  }
+
+  leave(): void {
+    this.#leave?.();
   }
 
   /** Request after request, each with the identity and the policy of its moment. */

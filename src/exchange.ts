@@ -7,7 +7,7 @@
  */
 import type { AuditStage, ExchangeRecord } from './audit/exchange-record.ts';
 import { type EgressError, toEgressError } from './core/errors.ts';
-import type { Body, RequestHead, ResponseHead } from './core/message.ts';
+import type { Body, RelayTally, RequestHead } from './core/message.ts';
 import type { Denial } from './core/reasons.ts';
 import type { Credential } from './credential/credential.ts';
 import type { AuthorizedRequest } from './injection/authorized-request.ts';
@@ -72,10 +72,9 @@ export async function exchange(stages: ExchangeStages, workload: Workload, reque
     const authorized = await stages.inject(decision.permit, credential, body); //                6 inject
     if ('reason' in authorized) return await ending.deny(authorized);
     await record.intend(authorized); //                                                           (9) before it leaves
-    request.continue();
     const answer = await stages.send(authorized, request.signal); //                             7 send
     const filtered = stages.filter(answer); //                                                   8 filter
-    await ending.respond(filtered.head, filtered.body, filtered.scrubbed);
+    await ending.respond(filtered);
   } catch (thrown) {
     await ending.fail(toEgressError(thrown));
   } finally {
@@ -83,6 +82,8 @@ export async function exchange(stages: ExchangeStages, workload: Workload, reque
     stages.observe(ending.summary(workload));
   }
 }
+
+const NOTHING_SCRUBBED = (): number => 0;
 
 /** How an exchange ends: exactly one answer, what was held given back, one completion. */
 class Ending {
@@ -94,7 +95,8 @@ class Ending {
   #error: EgressError | null = null;
   #status = 0;
   #responseBytes = 0;
-  #scrubbed: () => number = () => 0;
+  #scrubbed: () => number = NOTHING_SCRUBBED;
+  #tally: RelayTally | null = null;
   #answered = false;
 
   constructor(record: ExchangeRecord, request: DownstreamRequest) {
@@ -111,11 +113,12 @@ class Ending {
     if (credential !== null) this.#owed.push(() => release(credential));
   }
 
-  async respond(head: ResponseHead, body: Body, scrubbed: () => number): Promise<void> {
+  async respond({ head, body, scrubbed, upgraded }: FilteredResponse): Promise<void> {
     this.#answered = true;
     this.#status = head.status;
     this.#scrubbed = scrubbed;
-    this.#responseBytes = await this.#request.respond(head, body);
+    this.#tally = upgraded?.tally ?? null;
+    this.#responseBytes = await this.#request.respond(head, body, upgraded);
   }
 
   async deny(denial: Denial): Promise<void> {
@@ -134,7 +137,8 @@ class Ending {
 
   settle(): void {
     for (const give of this.#owed) give();
-    this.#record.complete({ status: this.#status, scrubbed: this.#scrubbed(), responseBytes: this.#responseBytes });
+    const outcome = { status: this.#status, scrubbed: this.#scrubbed(), responseBytes: this.#responseBytes };
+    this.#record.complete(outcome, this.#tally);
   }
 
   summary(workload: Workload): ExchangeSummary {
@@ -158,7 +162,7 @@ class Ending {
   async #rescue(answer: Rescue | null): Promise<void> {
     if (answer === null) return;
     try {
-      await this.respond(answer.head, answer.body, () => 0);
+      await this.respond({ ...answer, scrubbed: NOTHING_SCRUBBED });
     } catch (thrown) {
       // The workload left before it could be told.
       this.#error ??= toEgressError(thrown);

@@ -9,7 +9,7 @@
 import type { Authority } from '../core/authority.ts';
 import type { Clock } from '../core/clock.ts';
 import type { EgressError } from '../core/errors.ts';
-import type { RequestHead } from '../core/message.ts';
+import type { RelayTally, RequestHead } from '../core/message.ts';
 import type { Denial } from '../core/reasons.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
 import type { Connection } from '../listener/connection.ts';
@@ -48,8 +48,8 @@ export interface ExchangeRecord {
   failed(error: EgressError): void;
   /** Since the head was read, in `ms`. */
   elapsedMs(): number;
-  /** Exactly once, in every case. */
-  complete(outcome: ExchangeOutcome): void;
+  /** Exactly once, in every case. `tally`: of a WebSocket. */
+  complete(outcome: ExchangeOutcome, tally?: RelayTally | null): void;
 }
 
 export interface AuditStage {
@@ -147,7 +147,7 @@ class OpenRecord implements ExchangeRecord {
     this.#reason = error;
   }
 
-  complete({ status, responseBytes, scrubbed }: ExchangeOutcome): void {
+  complete({ status, responseBytes, scrubbed }: ExchangeOutcome, tally: RelayTally | null = null): void {
     const durationMs = Math.round(this.elapsedMs() * 1_000) / 1_000;
     const line: CompletionLine = {
       kind: 'completion',
@@ -158,7 +158,8 @@ class OpenRecord implements ExchangeRecord {
       scrubbed,
       durationMs,
     };
-    this.#sink.writeLater(this.#intended && this.#reason === null ? line : this.#explained(line));
+    const told = this.#intended && this.#reason === null ? line : this.#explained(line);
+    this.#sink.writeLater(tally === null ? told : { ...told, ...tally });
   }
 
   /** Without an intent the completion is the only record, so it says who asked what as well. */

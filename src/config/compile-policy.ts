@@ -52,12 +52,14 @@ function compileRule(
   const paths = compilePaths(raw, [...at, 'paths'], rule.paths, problems);
   if (rule.calls !== undefined) checkCalls(source, services, at, context);
   if (rule.mintsCredentials === true) checkMinting(source, rule, paths, at, problems);
+  if (rule.upgrade !== undefined) checkUpgrade(source, rule, at, problems);
   return {
     id,
     services,
     methods: rule.methods ?? null,
     paths,
     calls: rule.calls ?? null,
+    ...(rule.upgrade === undefined ? {} : { upgrade: rule.upgrade }),
     action: rule.action,
     mintsCredentials: rule.mintsCredentials ?? false,
   };
@@ -86,6 +88,18 @@ function checkCalls({ raw }: Source, services: readonly string[] | null, at: Pat
     if (service === undefined || service.options.preset?.injection.kind === 'sigv4') continue;
     const hint = 'name calls of Services with "provider: aws" only; use paths for others';
     context.problems.add(raw.atKey(path), path, `the Service ${quoted(name)} has no calls`, hint);
+  }
+}
+
+/** A WebSocket is opened by GET, and AWS's calls are none. */
+function checkUpgrade({ raw }: Source, rule: RuleDocument, at: Path, problems: ProblemList): void {
+  const path = [...at, 'upgrade'];
+  if (rule.methods !== undefined && !rule.methods.includes('GET')) {
+    const hint = 'add GET to methods, or remove methods';
+    problems.add(raw.atKey(path), path, 'a WebSocket is opened by GET, which the rule leaves out', hint);
+  }
+  if (rule.calls !== undefined) {
+    problems.add(raw.atKey(path), path, 'calls of AWS open no WebSocket', 'use paths in place of calls');
   }
 }
 

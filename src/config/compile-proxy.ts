@@ -89,15 +89,23 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
 }
 
 function compileLimits(limits: NonNullable<Spec['limits']>, read: ProxyReader): LimitsOptions {
-  const ms = (key: Exclude<keyof typeof limits, `max${string}`>, standard: number, max: number): number =>
+  const ms = (key: Exclude<keyof typeof limits, `${'max' | 'min'}${string}`>, standard: number, max: number): number =>
     read.duration(['spec', 'limits', key], limits[key], standard, 100, max);
-  for (const key of ['requestTimeout', 'maxConnectionsPerWorkload', 'maxConcurrentPerWorkload'] as const) {
-    if (limits[key] !== undefined) read.warn(['spec', 'limits', key], `${key} is not enforced yet`);
-  }
+  const bytes = (
+    key: 'minBodyRate' | 'maxBufferedBody',
+    standard: number,
+    [min, max]: readonly [number, number],
+  ): number => read.size(['spec', 'limits', key], limits[key], standard, min, max);
   return {
     headDeadlineMs: ms('headDeadline', 10 * SECOND, 5 * MINUTE),
     tlsHandshakeTimeoutMs: ms('tlsHandshakeTimeout', 10 * SECOND, 5 * MINUTE),
+    requestHeadTimeoutMs: ms('requestHeadTimeout', 15 * SECOND, 5 * MINUTE),
     requestTimeoutMs: ms('requestTimeout', 300 * SECOND, DAY),
+    minBodyBytesPerSecond: bytes('minBodyRate', KIB, [1, MIB]),
+    bodyRateGraceMs: ms('bodyRateGrace', 30 * SECOND, HOUR),
+    halfOpenTimeoutMs: ms('halfOpenTimeout', 30 * SECOND, HOUR),
+    webSocketLifetimeMs: ms('webSocketLifetime', HOUR, 7 * DAY),
+    webSocketIdleTimeoutMs: ms('webSocketIdleTimeout', 300 * SECOND, DAY),
     idleTimeoutMs: ms('idleTimeout', 300 * SECOND, DAY),
     tunnelLifetimeMs: ms('tunnelLifetime', HOUR, 7 * DAY),
     drainTimeoutMs: ms('drainTimeout', 30 * SECOND, HOUR),
@@ -105,13 +113,7 @@ function compileLimits(limits: NonNullable<Spec['limits']>, read: ProxyReader): 
     maxConnectionsPerWorkload: limits.maxConnectionsPerWorkload ?? 256,
     maxConcurrentPerWorkload: limits.maxConcurrentPerWorkload ?? 64,
     maxLeasesPerWorkload: limits.maxLeasesPerWorkload ?? 64,
-    maxBufferedBodyBytes: read.size(
-      ['spec', 'limits', 'maxBufferedBody'],
-      limits.maxBufferedBody,
-      8 * MIB,
-      KIB,
-      256 * MIB,
-    ),
+    maxBufferedBodyBytes: bytes('maxBufferedBody', 8 * MIB, [KIB, 256 * MIB]),
     requestHead: compileRequestHead(limits, read),
   };
 }
@@ -147,6 +149,7 @@ function compileUpstream(upstream: NonNullable<Spec['upstream']>, read: ProxyRea
     ),
     idleTimeoutMs: read.duration(at('idleTimeout'), upstream.idleTimeout, 300 * SECOND, 100, DAY),
     maxResponseHeadBytes: read.size(at('maxResponseHead'), upstream.maxResponseHead, 64 * KIB, KIB, MIB),
+    maxInterimResponses: upstream.maxInterimResponses ?? 10,
     maxRequestsPerConnection: upstream.maxRequestsPerConnection ?? 1_000,
     maxConnectionsPerWorkload: upstream.maxConnectionsPerWorkload ?? 256,
   };
@@ -225,10 +228,6 @@ class ProxyReader {
     });
   }
 
-  warn(at: Path, message: string): void {
-    if (this.#source !== null) this.#context.problems.warn(this.#source.raw.atKey(at), at, message);
-  }
-
   report(at: Path, message: string, hint: string): void {
     const position = this.#source?.raw.at(at) ?? { file: '(defaults)', line: 1, column: 1 };
     this.#context.problems.add(position, at, message, hint);
@@ -260,4 +259,7 @@ function showDuration(ms: number): string {
   return ms % SECOND === 0 ? `${ms / SECOND}s` : `${ms}ms`;
 }
 
-const showSize = (bytes: number): string => (bytes % MIB === 0 ? `${bytes / MIB}MiB` : `${bytes / KIB}KiB`);
+function showSize(bytes: number): string {
+  if (bytes % MIB === 0) return `${bytes / MIB}MiB`;
+  return bytes % KIB === 0 ? `${bytes / KIB}KiB` : `${bytes}B`;
+}

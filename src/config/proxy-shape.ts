@@ -11,7 +11,13 @@ const listen = z.strictObject({ address: ipAddress.optional(), port: ownPort.opt
 export const LIMITS = {
   headDeadline: duration.optional(),
   tlsHandshakeTimeout: duration.optional(),
+  requestHeadTimeout: duration.optional(),
   requestTimeout: duration.optional(),
+  minBodyRate: size.optional(),
+  bodyRateGrace: duration.optional(),
+  halfOpenTimeout: duration.optional(),
+  webSocketLifetime: duration.optional(),
+  webSocketIdleTimeout: duration.optional(),
   idleTimeout: duration.optional(),
   tunnelLifetime: duration.optional(),
   drainTimeout: duration.optional(),
@@ -49,6 +55,7 @@ const upstream = z.strictObject({
   responseHeadTimeout: duration.optional(),
   idleTimeout: duration.optional(),
   maxResponseHead: size.optional(),
+  maxInterimResponses: count(100).optional(),
   maxRequestsPerConnection: count(1_000_000).optional(),
   maxConnectionsPerWorkload: count(65_536).optional(),
 });

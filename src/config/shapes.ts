@@ -215,6 +215,7 @@ export const egressPolicy = z.strictObject({
           methods: methods.optional(),
           paths: paths.optional(),
           calls: list(call).optional(),
+          upgrade: z.enum(['websocket']).optional(),
           action: z.enum(['allow', 'deny', 'requireApproval']),
           mintsCredentials: z.boolean().optional(),
         }),

@@ -40,6 +40,8 @@ export interface RequestHead {
   readonly expectsContinue: boolean;
   /** The connection may carry another message after this one. */
   readonly keepAlive: boolean;
+  /** It opens a WebSocket, in the one way in which that can be asked; absent in every other request. */
+  readonly upgrade?: 'websocket';
 }
 
 export interface ResponseHead {
@@ -119,4 +121,20 @@ export async function collectBody(body: Body, maxBytes: number): Promise<Buffer 
     return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
   body.cancel();
   return null;
+}
+
+/** What a connection becomes after 101, as the end of the workload sees it; what comes down is the body of the response. */
+export interface Upgraded {
+  /** Takes what goes up, until its end. Resolves with the number of `bytes`. @throws EgressError where it cannot. */
+  send(up: Body): Promise<number>;
+  /** Filled in by whoever relays. */
+  readonly tally: RelayTally;
+}
+
+export interface RelayTally {
+  framesUp: number;
+  framesDown: number;
+  bytesUp: number;
+  /** Who or what ended it: one of the ends, or a limit. */
+  ended: 'workload' | 'destination' | 'lifetime' | 'idle' | 'drain';
 }

@@ -21,6 +21,8 @@ export const REASONS = Object.freeze({
   placeholder_misplaced: row(403, false, 'A placeholder was sent where it does not belong'),
   insecure_scheme: row(403, false, 'A credential is bound to this destination and the request is not https'),
   rate_limited: row(429, true, 'The request limit of this workload is reached'),
+  connections_limited: row(429, true, 'The limit of connections of this workload is reached'),
+  upgrade_denied: row(403, false, 'No rule lets this request become a WebSocket'),
   concurrency_limited: row(429, true, 'The limit of concurrent requests of this workload is reached'),
 });
 

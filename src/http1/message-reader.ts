@@ -93,6 +93,11 @@ export class MessageReader<Head extends { readonly framing: Framing }> {
     this.#fail(error);
   }
 
+  /** Somebody waits for bytes of the body under way. */
+  get isBodyAwaited(): boolean {
+    return this.#body?.isAwaited === true;
+  }
+
   /** The message under way, or the last one, was read to its end. */
   get isBetweenMessages(): boolean {
     return this.#body === null || this.#body.isOver;

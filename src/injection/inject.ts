@@ -143,7 +143,8 @@ async function sign(
   const signed = await sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });
   const { payload, secretFields, injected } = signed;
   const parts = { fields: [...signed.fields], path, query: head.query, framing: payload.framing };
-  const sent = outgoingHead(head, facts.authority, parts);
+  const outgoingHeadOf = payload.body === request.body ? head : { ...head, expectsContinue: false };
+  const sent = outgoingHead(outgoingHeadOf, facts.authority, parts);
   return { permit, credential, head: sent, secretFields, body: payload.body, needles: needlesOf(credential), injected };
 }
 

@@ -45,7 +45,12 @@ export interface ProviderPreset {
   readonly injection: InjectionOptions | { readonly kind: 'sigv4' };
   readonly minting: readonly MintingCall[];
   /** What a binding without any EgressPolicy allows: safe calls of this provider. */
-  readonly safe: readonly { readonly methods: readonly string[]; readonly path: string }[];
+  readonly safe: readonly {
+    readonly methods: readonly string[];
+    readonly path: string;
+    /** Safe only as the opening of a WebSocket. */
+    readonly upgrade?: 'websocket';
+  }[];
   /** Statuses and body codes by which the provider says that a key has expired. */
   readonly expired: { readonly statuses: readonly number[]; readonly codes: readonly string[] };
 }

@@ -20,6 +20,8 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
   'expect',
   'forwarded',
+  // No extension is negotiated: frames must be readable on their way back.
+  'sec-websocket-extensions',
   'content-length',
   'transfer-encoding',
 ]);
@@ -108,7 +110,7 @@ export const targetOf = (path: string, query: string | null): string => (query =
 
 export function outgoingHead(received: RequestHead, authority: Authority, parts: OutgoingParts): RequestHead {
   const { fields, path, query, framing } = parts;
-  return {
+  const head: RequestHead = {
     method: received.method,
     target: targetOf(path, query),
     form: path === '*' ? 'asterisk' : 'origin',
@@ -119,7 +121,8 @@ export function outgoingHead(received: RequestHead, authority: Authority, parts:
     version: '1.1',
     headers: HeaderList.owning(fields),
     framing,
-    expectsContinue: false,
+    expectsContinue: received.expectsContinue,
     keepAlive: true,
   };
+  return received.upgrade === undefined ? head : { ...head, upgrade: received.upgrade };
 }

@@ -5,12 +5,23 @@ export interface LimitsOptions {
   /** From the accepted connection to the end of its first request head. */
   readonly headDeadlineMs: number;
   readonly tlsHandshakeTimeoutMs: number;
-  /** From a request's first byte to its last. */
+  /** From the first byte of a later request head to its last. */
+  readonly requestHeadTimeoutMs: number;
+  /** From a request's head to the last byte of its body. */
   readonly requestTimeoutMs: number;
-  /** From the end of one response to the next request head of the same tunnel. */
+  /** A body that comes slower is cut once `bodyRateGraceMs` are over. */
+  readonly minBodyBytesPerSecond: number;
+  readonly bodyRateGraceMs: number;
+  /** From the end of one response to the next request head of the same tunnel; and how long an answer may go unread. */
   readonly idleTimeoutMs: number;
+  /** How long an answer may take for a workload that has closed its own side. */
+  readonly halfOpenTimeoutMs: number;
   /** No new request is taken on a tunnel after this. */
   readonly tunnelLifetimeMs: number;
+  /** A WebSocket is closed after this. */
+  readonly webSocketLifetimeMs: number;
+  /** A WebSocket on which nothing moves in either direction. */
+  readonly webSocketIdleTimeoutMs: number;
   /** How long the requests under way have at shutdown. */
   readonly drainTimeoutMs: number;
   /** Of all workloads together. */

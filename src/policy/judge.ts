@@ -200,14 +200,18 @@ function firstMatch({ question, view, trace }: Hearing, rules: readonly IndexedR
     if (match.kind === 'met') return rule;
     if (match.kind === 'ambiguous') return doubt(question, match, rule.options.id);
   }
+  if (view.head.upgrade !== undefined) {
+    return deny(question, 'upgrade_denied', null, 'no rule with "upgrade: websocket" matches the request');
+  }
   return deny(question, 'rule_missing', null, 'no rule of the egress policies of the workload matches');
 }
 
 /** Without any policy for the workload: the safe calls of the preset; GET and HEAD where there is no preset. */
 function requireSafe({ question, service, view }: Hearing): Denial | null {
-  const { method } = view.head;
-  if (service.safe === null && SAFE_WITHOUT_PRESET.has(method)) return null;
+  const { method, upgrade } = view.head;
+  if (service.safe === null && upgrade === undefined && SAFE_WITHOUT_PRESET.has(method)) return null;
   for (const safe of service.safe ?? []) {
+    if (safe.upgrade !== upgrade) continue;
     const match = view.matches(safe, false);
     if (match.kind === 'met') return null;
     if (match.kind === 'ambiguous') return doubt(question, match, null);

@@ -19,7 +19,8 @@ export interface Limiter {
 const MAX_METERS = 4_096;
 /** There is no telling when a place is free; this only keeps a client from asking in a tight loop. */
 const CONCURRENCY_RETRY_MS = 1_000;
-const NOTHING_HELD = (): void => {};
+/** What is returned where the policy limits nothing. */
+export const NOTHING_HELD = (): void => {};
 
 interface Meter {
   /** Requests that may be made now, at most the window's count. */

@@ -38,6 +38,8 @@ export interface RuleOptions {
   readonly paths: readonly PathPattern[] | null;
   /** AWS calls as `service:Action`, `*` allowed for the action; null: every call. */
   readonly calls: readonly string[] | null;
+  /** The rule is for requests that open a WebSocket. Absent: for all others, or, where it refuses, for all. */
+  readonly upgrade?: 'websocket';
   readonly action: 'allow' | 'deny' | 'requireApproval';
   readonly mintsCredentials: boolean;
 }

@@ -14,13 +14,14 @@ export type Doubt = AmbiguousCall;
 /** `unlike`: the condition that was not met. */
 export type Match =
   | { readonly kind: 'met' }
-  | { readonly kind: 'unlike'; readonly condition: 'method' | 'path' | 'call' }
+  | { readonly kind: 'unlike'; readonly condition: 'method' | 'path' | 'call' | 'upgrade' }
   | Doubt;
 
 const MET: Match = { kind: 'met' };
 const OTHER_METHOD: Match = { kind: 'unlike', condition: 'method' };
 const OTHER_PATH: Match = { kind: 'unlike', condition: 'path' };
 const OTHER_CALL: Match = { kind: 'unlike', condition: 'call' };
+const OTHER_UPGRADE: Match = { kind: 'unlike', condition: 'upgrade' };
 
 export class RequestView implements AwsRequest {
   readonly head: RequestHead;
@@ -71,7 +72,10 @@ export class RequestView implements AwsRequest {
     return verdict === 'no' ? OTHER_PATH : pathDoubt(this.path());
   }
 
+  /** A rule that refuses without a word on upgrades refuses them too. */
   matchesRule(rule: IndexedRule): Match {
+    const { upgrade } = rule.options;
+    if (upgrade !== this.head.upgrade && (upgrade !== undefined || !rule.isBroad)) return OTHER_UPGRADE;
     const match = this.matches(rule, rule.isBroad);
     return match.kind !== 'met' || rule.calls === null ? match : this.#matchesCalls(rule.calls, rule.isBroad);
   }

@@ -24,13 +24,17 @@ export interface IndexedService {
   readonly minting: MintingList;
   readonly isAws: boolean;
   /** Null: no preset. */
-  readonly safe: readonly MethodsAndPaths[] | null;
+  readonly safe: readonly SafeCall[] | null;
 }
 
 /** Conditions shared by rules, bindings and safe calls; null: no condition. */
 export interface MethodsAndPaths {
   readonly methods: ReadonlySet<string> | null;
   readonly paths: readonly CompiledPattern[] | null;
+}
+
+export interface SafeCall extends MethodsAndPaths {
+  readonly upgrade: 'websocket' | undefined;
 }
 
 export interface IndexedRule extends MethodsAndPaths {
@@ -215,7 +219,8 @@ function indexService(options: ServiceOptions): IndexedService {
     minting: compileMinting(preset?.minting ?? []),
     isAws: preset?.injection.kind === 'sigv4',
     safe:
-      preset?.safe.map(({ methods, path }) => ({
+      preset?.safe.map(({ methods, path, upgrade }) => ({
+        upgrade,
         methods: new Set(methods),
         paths: path === '/**' ? null : [patternOf(path)],
       })) ?? null,

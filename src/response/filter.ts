@@ -16,6 +16,7 @@ import { endToEndFields } from './hop-by-hop.ts';
 import { JsonMask } from './mask.ts';
 import { NeedleSet } from './needle-set.ts';
 import { Scrubber, scrubFields, scrubText } from './scrub.ts';
+import { ScrubbedFrames } from './scrubbed-frames.ts';
 
 export interface ResponseStage {
   /** Owns the body from here on. @throws EgressError after cancelling it. */
@@ -27,9 +28,9 @@ export function createResponseStage(): ResponseStage {
 }
 
 function filterResponse(response: UpstreamResponse): FilteredResponse {
-  const { head, request, body } = response;
+  const { head, request, body, upgraded } = response;
   const isInjected = request.credential !== null;
-  const hasBody = head.framing.kind !== 'none' && body.length !== 0;
+  const hasBody = upgraded === undefined && head.framing.kind !== 'none' && body.length !== 0;
   const needles = NeedleSet.of(request.needles);
   const mask = hasBody ? maskFor(response) : null;
   if (hasBody && (isInjected || mask !== null) && isEncoded(head.headers)) {
@@ -45,6 +46,11 @@ function filterResponse(response: UpstreamResponse): FilteredResponse {
   const headers = clean(head.headers);
   const reason = needles === null ? { text: head.reason, count: 0 } : scrubText(needles, head.reason);
   counted += reason.count;
+  if (upgraded !== undefined) {
+    const frames = needles === null ? null : new ScrubbedFrames(body, needles);
+    const scrubbed = (): number => counted + (frames?.count ?? 0);
+    return { head: { ...head, reason: reason.text, headers }, body: frames ?? body, scrubbed, upgraded };
+  }
   const scrubber = hasBody && needles !== null ? new Scrubber(needles) : null;
   return {
     head: { ...head, reason: reason.text, headers },

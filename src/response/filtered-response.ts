@@ -1,4 +1,4 @@
-import type { Body, ResponseHead } from '../core/message.ts';
+import type { Body, ResponseHead, Upgraded } from '../core/message.ts';
 
 /** Hop 8: what the workload may see. */
 export interface FilteredResponse {
@@ -6,4 +6,6 @@ export interface FilteredResponse {
   readonly body: Body;
   /** Secrets taken out so far; final when the body has ended. */
   readonly scrubbed: () => number;
+  /** Of a WebSocket: its other direction. */
+  readonly upgraded?: Upgraded;
 }

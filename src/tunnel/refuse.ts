@@ -25,7 +25,8 @@ export async function refuse(stream: Duplex, head: ResponseHead, body: Body): Pr
   }
 }
 
-function closedOr(stream: Duplex, timeoutMs: number): Promise<void> {
+/** Until the peer has ended, or for so long. Never rejects. */
+export function closedOr(stream: Duplex, timeoutMs: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(done, timeoutMs);
     function done(): void {

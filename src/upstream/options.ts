@@ -16,6 +16,8 @@ export interface UpstreamOptions {
   readonly responseHeadTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxResponseHeadBytes: number;
+  /** 1xx before the answer. */
+  readonly maxInterimResponses: number;
   readonly maxRequestsPerConnection: number;
   readonly maxConnectionsPerWorkload: number;
 }

@@ -3,14 +3,16 @@
  * In → Out: AuthorizedRequest, UpstreamConnection → response head and body.
  * Holds: the request is written once, its head zeroed when it is out; the response is awaited while the body still goes; the
  *   connection is released exactly once, and only where both messages were whole.
+ * Where the workload waits to be told to continue, so do we, for a moment: an answer to the head alone saves the upload.
  * Fails: `http_response_timeout`, `connection_read_timeout`, `connection_write_timeout`, `connection_terminated`,
  *   `http_response_incomplete`, `http_upgrade_failed`, `http_protocol_error`, what the codec says, what the signal says.
  * Source: RFC 9112 §9.3 to §9.6, RFC 9110 §15.2 (1xx), §9.2.2.
  * Not here: which connection (`pool.ts`); whether to try again (`send.ts`).
  */
+import type { Clock, ScheduledTask } from '../core/clock.ts';
 import type { Deadlines, Watched } from '../core/deadlines.ts';
 import { EgressError, toEgressError } from '../core/errors.ts';
-import type { Framing, RequestHead } from '../core/message.ts';
+import type { Framing, RequestHead, ResponseHead, Upgraded } from '../core/message.ts';
 import { serializeRequestHead } from '../http1/head-writer.ts';
 import { writeMessage } from '../http1/message-writer.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
@@ -18,18 +20,25 @@ import type { UpstreamOptions } from './options.ts';
 import type { Pool } from './pool.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseBody } from './response-body.ts';
+import { upgrade } from './upgrade.ts';
 import type { ResponseMessage, UpstreamConnection } from './upstream-connection.ts';
 
 export interface OutboundParts {
   readonly pool: Pool;
   readonly deadlines: Deadlines;
-  readonly options: Pick<UpstreamOptions, 'responseHeadTimeoutMs' | 'idleTimeoutMs'>;
+  readonly clock: Clock;
+  readonly options: Pick<UpstreamOptions, 'responseHeadTimeoutMs' | 'idleTimeoutMs' | 'maxInterimResponses'>;
 }
+
+/** With `upgraded` where it is a WebSocket. */
+export type Answer = ResponseMessage & { readonly upgraded?: Upgraded };
 
 type Stall = 'connection_write_timeout' | 'http_response_timeout' | 'connection_read_timeout';
 
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-const MAX_INTERIM_RESPONSES = 10;
+/** Not every upstream knows the expectation; a client waits for about a second before it sends its body anyway. */
+const CONTINUE_WAIT_MS = 800;
+const NOTHING = Buffer.alloc(0);
 const KEEP_ALIVE_TIMEOUT = /(?:^|[ \t,;])timeout=([0-9]{1,6})(?:$|[ \t,;])/i;
 
 export class Outbound implements Watched {
@@ -40,6 +49,9 @@ export class Outbound implements Watched {
   readonly #signal: AbortSignal;
   readonly #wasUsed: boolean;
   #body: RequestBody | null = null;
+  /** Begins the body that waits for a word of the upstream. */
+  #sendBody: (() => void) | null = null;
+  #continueTimer: ScheduledTask | null = null;
   #isWritten = false;
   #isAnswered = false;
   #interim = 0;
@@ -68,7 +80,7 @@ export class Outbound implements Watched {
   }
 
   /** Resolves at the final response head. @throws EgressError; the connection is dropped then. */
-  async run(): Promise<ResponseMessage> {
+  async run(): Promise<Answer> {
     this.#signal.addEventListener('abort', this);
     this.#parts.deadlines.watch(this);
     if (this.#signal.aborted) this.handleEvent();
@@ -76,7 +88,9 @@ export class Outbound implements Watched {
       this.#write();
       const { head, body } = await this.#finalMessage();
       this.#isAnswered = true;
+      this.#sendBody = null;
       this.rests();
+      if (this.#request.head.upgrade !== undefined) return this.#upgrade(head);
       if (head.status === 407) throw new EgressError('http_protocol_error', { detail: 'unexpected_407' });
       // The upstream has decided without the rest of the body, so nobody needs it.
       if (this.#body?.isWhole === false) this.#body.stop();
@@ -138,7 +152,20 @@ export class Outbound implements Watched {
       else this.rests();
     });
     this.#body = watched;
-    void this.#writeWithBody(bytes, head.framing, watched);
+    if (head.expectsContinue) this.#writeHeadFirst(bytes, head.framing, watched);
+    else void this.#writeWithBody(bytes, head.framing, watched);
+  }
+
+  #writeHeadFirst(bytes: Buffer, framing: Framing, body: RequestBody): void {
+    this.#connection.socket.write(bytes, () => bytes.fill(0));
+    this.#expect('http_response_timeout', this.#parts.options.responseHeadTimeoutMs);
+    const send = (): void => {
+      if (this.#sendBody === null || this.#isOver) return;
+      this.#sendBody = null;
+      void this.#writeWithBody(NOTHING, framing, body);
+    };
+    this.#sendBody = send;
+    this.#continueTimer = this.#parts.clock.schedule(CONTINUE_WAIT_MS, send);
   }
 
   async #writeWithBody(head: Buffer, framing: Framing, body: RequestBody): Promise<void> {
@@ -169,13 +196,25 @@ export class Outbound implements Watched {
       if (message === null) throw new EgressError('connection_terminated');
       const { status } = message.head;
       if (status >= 200) return message;
+      if (status === 101 && this.#request.head.upgrade !== undefined) return message;
       if (status === 101) throw new EgressError('http_upgrade_failed', { detail: 'unsolicited 101' });
       this.#interim += 1;
-      if (this.#interim > MAX_INTERIM_RESPONSES) {
+      if (this.#interim > this.#parts.options.maxInterimResponses) {
         throw new EgressError('http_protocol_error', { detail: 'too many interim responses' });
       }
       await message.body.read();
+      if (status === 100) this.#sendBody?.();
     }
+  }
+
+  /** The connection lives as long as the WebSocket and is never used again; only the signal can still end it here. */
+  #upgrade(head: ResponseHead): Answer {
+    this.#parts.deadlines.unwatch(this);
+    const asked = wireHead(this.#request.head);
+    return upgrade(asked.headers, head, this.#connection, () => {
+      this.#finish();
+      this.#parts.pool.drop(this.#connection);
+    });
   }
 
   #complete(isLast: boolean, hint: number | null): void {
@@ -206,15 +245,22 @@ export class Outbound implements Watched {
     this.#isOver = true;
     this.#parts.deadlines.unwatch(this);
     this.#signal.removeEventListener('abort', this);
+    this.#continueTimer?.cancel();
     this.#body?.stop();
   }
 }
 
-/** Towards an origin: its own form of the target, and no wish to be told to continue, for the body comes anyway. */
+/** Towards an origin: its own form of the target, and what concerns this hop alone. */
 function wireHead(head: RequestHead): RequestHead {
-  if (head.form !== 'absolute' && !head.headers.has('expect')) return head;
+  const isPlain = !head.expectsContinue && head.upgrade === undefined;
+  if (isPlain && head.form !== 'absolute' && !head.headers.has('expect')) return head;
   const headers = head.headers.copy();
   headers.delete('expect');
+  if (head.expectsContinue && head.framing.kind !== 'none') headers.append('Expect', '100-continue');
+  if (head.upgrade !== undefined) {
+    headers.append('Connection', 'Upgrade');
+    headers.append('Upgrade', head.upgrade);
+  }
   const target = head.form !== 'absolute' ? head.target : `${head.path}${head.query === null ? '' : `?${head.query}`}`;
   return { ...head, target, headers };
 }

@@ -39,7 +39,7 @@ export function createUpstreamStage(options: UpstreamOptions, parts: UpstreamPar
     connectTimeoutMs: options.connectTimeoutMs,
   };
   const resolver = createResolver(options, parts);
-  const outboundParts = { pool, deadlines, options };
+  const outboundParts = { pool, deadlines, clock, options };
 
   const connect = async (request: AuthorizedRequest, signal: AbortSignal): Promise<Dialled> => {
     const { authority } = request.permit.facts;
@@ -57,12 +57,14 @@ export function createUpstreamStage(options: UpstreamOptions, parts: UpstreamPar
     if (signal.aborted) throw toEgressError(signal.reason);
     const key = poolKey(request);
     const isIdempotent = IDEMPOTENT.has(request.head.method);
-    for (let mustBeNew = false; ; mustBeNew = true) {
+    // A connection that becomes a WebSocket has had no other use, and has none afterwards.
+    for (let mustBeNew = request.head.upgrade !== undefined; ; mustBeNew = true) {
       const used = await connection(request, { key, isIdempotent, mustBeNew, signal });
       const outbound = new Outbound(request, used, outboundParts, signal);
       try {
-        const { head, body } = await outbound.run();
-        return { request, head, body, address: used.address, reusedConnection: outbound.wasUsed };
+        const { head, body, upgraded } = await outbound.run();
+        const answer = { request, head, body, address: used.address, reusedConnection: outbound.wasUsed };
+        return upgraded === undefined ? answer : { ...answer, upgraded };
       } catch (thrown) {
         if (toEgressError(thrown).code !== 'connection_terminated' || !outbound.mayRepeat) throw thrown;
       }

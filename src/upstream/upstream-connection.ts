@@ -103,6 +103,11 @@ export class UpstreamConnection {
     this.socket.unref();
   }
 
+  /** After 101: what has come behind it; whoever calls reads the socket from here on. */
+  detach(): Buffer {
+    return this.#reader.detach();
+  }
+
   destroy(): void {
     this.socket.destroy();
   }

@@ -1,4 +1,4 @@
-import type { Body, ResponseHead } from '../core/message.ts';
+import type { Body, ResponseHead, Upgraded } from '../core/message.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
 
 /** Hop 7: the final response head, its body still on the way. */
@@ -9,6 +9,8 @@ export interface UpstreamResponse {
   /** Address that was dialled, for audit. */
   readonly address: string;
   readonly reusedConnection: boolean;
+  /** Of a WebSocket: its other direction; `body` holds the frames that come. */
+  readonly upgraded?: Upgraded;
 }
 
 /** Hop 7 as the spine uses it. */

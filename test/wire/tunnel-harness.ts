@@ -10,20 +10,21 @@ import { EgressError } from '../../src/core/errors.ts';
 import { HeaderList } from '../../src/core/headers.ts';
 import { bodyOf, collectBody } from '../../src/core/message.ts';
 import type { Denial } from '../../src/core/reasons.ts';
+import { REQUEST_LIMITS } from '../../src/http1/message-parser.ts';
 import { type Listener, openExplicitListener } from '../../src/listener/explicit.ts';
 import { caId, createCaCertificate, createCaKey, createIssuingCa } from '../../src/tunnel/issuing-ca.ts';
 import { openTunnel } from '../../src/tunnel/open.ts';
+import { shortestOf } from '../../src/tunnel/pace.ts';
 import { refuse } from '../../src/tunnel/refuse.ts';
-import { forwardRequests, secureRequests } from '../../src/tunnel/requests.ts';
+import { forwardRequests, type RequestLimits, secureRequests } from '../../src/tunnel/requests.ts';
 import { terminate } from '../../src/tunnel/terminate.ts';
 import type { DownstreamRequest } from '../../src/tunnel/tunnel.ts';
 import { CaptureSink } from '../fakes/capture-audit.ts';
-import { FakeClock } from '../fakes/fake-clock.ts';
 import { workloadNamed } from '../fakes/fake-trust-domain.ts';
+import { clock } from './upstream-world.ts';
 
 const keyPem = createCaKey();
 export const caPem = createCaCertificate(keyPem, caId(keyPem), Date.now());
-const clock = new FakeClock(Date.now());
 const ca = createIssuingCa({ keyPem, certificatePem: caPem }, clock);
 const DENIED: Denial = {
   kind: 'denial',
@@ -42,12 +43,22 @@ export interface TunnelProxy {
   close(): Promise<void>;
 }
 
-export interface Timeouts {
+export interface Timeouts extends Partial<RequestLimits> {
   readonly headDeadlineMs?: number;
   readonly tlsHandshakeTimeoutMs?: number;
-  readonly idleTimeoutMs?: number;
-  readonly tunnelLifetimeMs?: number;
 }
+
+const LIMITS: RequestLimits = {
+  idleTimeoutMs: 5_000,
+  requestHeadTimeoutMs: 5_000,
+  requestTimeoutMs: 10_000,
+  minBodyBytesPerSecond: 1_024,
+  bodyRateGraceMs: 5_000,
+  halfOpenTimeoutMs: 5_000,
+  tunnelLifetimeMs: 60_000,
+  webSocketLifetimeMs: 60_000,
+  webSocketIdleTimeoutMs: 5_000,
+};
 
 /** Answers every request with its own body; `deny` is asked before the body is read. */
 export async function openTunnelProxy(
@@ -56,17 +67,15 @@ export async function openTunnelProxy(
 ): Promise<TunnelProxy> {
   const sink = new CaptureSink();
   const seen: string[] = [];
-  const limits = {
-    idleTimeoutMs: timeouts.idleTimeoutMs ?? 5_000,
-    tunnelLifetimeMs: timeouts.tunnelLifetimeMs ?? 60_000,
-  };
-  const parts = { limits, deadlines: new Deadlines(clock, limits.idleTimeoutMs) };
+  const limits = { ...LIMITS, ...timeouts };
+  const parts = { limits, deadlines: new Deadlines(clock, shortestOf(limits)), heads: REQUEST_LIMITS };
   const stages: ConnectionStages = {
     openTunnel: (connection) => openTunnel(connection, timeouts.headDeadlineMs ?? 5_000),
     identify: async (tunnel) => {
       if (tunnel.proxyAuthorization === 'Bearer wrong') throw new EgressError('identity_required');
       return workloadNamed('ai-agent');
     },
+    admit: () => () => {},
     forbids: (_workload, tunnel) => (tunnel.authority.host === 'forbidden.example' ? DENIED : null),
     terminate: async (open) =>
       secureRequests(open.tunnel, await terminate(open, ca, timeouts.tlsHandshakeTimeoutMs ?? 5_000), parts),

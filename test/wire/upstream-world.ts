@@ -174,6 +174,7 @@ export function optionsFor(port: number, more: Partial<UpstreamOptions> = {}): U
     responseHeadTimeoutMs: 5_000,
     idleTimeoutMs: 5_000,
     maxResponseHeadBytes: 8_192,
+    maxInterimResponses: 10,
     maxRequestsPerConnection: 100,
     maxConnectionsPerWorkload: 8,
     ...more,

@@ -21,11 +21,12 @@ export function mintingCalls(...lines: readonly string[]): MintingCall[] {
   });
 }
 
-/** `GET,HEAD /v1/models/*` */
+/** `GET,HEAD /v1/models/*`, `GET /v1/realtime websocket` */
 export function safeCalls(...lines: readonly string[]): ProviderPreset['safe'] {
   return lines.map((line) => {
-    const [methods = '', path = ''] = line.split(' ');
-    return { methods: methods.split(','), path };
+    const [methods = '', path = '', upgrade] = line.split(' ');
+    const call = { methods: methods.split(','), path };
+    return upgrade === 'websocket' ? { ...call, upgrade } : call;
   });
 }
 

@@ -37,7 +37,7 @@ export const OPENAI: ProviderPreset = {
     'POST /v1/audio/speech',
     'POST /v1/audio/transcriptions',
     'POST /v1/audio/translations',
-    'GET /v1/realtime',
+    'GET /v1/realtime websocket',
     'GET,HEAD /v1/models',
     'GET,HEAD /v1/models/*',
   ),

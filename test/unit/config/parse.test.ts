@@ -360,11 +360,6 @@ describe('warnings', () => {
       world('{ addresses: [{ address: llm.example.test }], provider: openai }') + binding(),
       '5:32 spec.addresses[0].address: llm.example.test:443 is not known to belong to openai; make sure that it may see its keys',
     ],
-    [
-      'a limit that nobody enforces yet',
-      proxy('{ limits: { requestTimeout: 60s } }'),
-      '5:19 spec.limits.requestTimeout: requestTimeout is not enforced yet',
-    ],
   ])('tell of %s', (_, text, expected) => {
     expect(warnings(text)).toEqual([expected]);
   });

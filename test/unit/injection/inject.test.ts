@@ -414,7 +414,7 @@ describe('the outgoing head', () => {
         requestOf(headOf('GET', '/', fields, { expectsContinue: true, keepAlive: false })),
       ),
     );
-    expect(head).toMatchObject({ expectsContinue: false, keepAlive: true });
+    expect(head).toMatchObject({ expectsContinue: true, keepAlive: true });
   });
 
   it('has nothing on an injected route that shows a server another request than policy saw', async () => {
