@@ -71,6 +71,7 @@ export class ExchangeLog {
       const scheme = space === -1 ? '' : value.slice(0, space + 1);
       return `${scheme}${this.#shownKey(value.slice(scheme.length))}`;
     }
+    if (key === 'sec-websocket-protocol') return value.replace(/(api-key\.)[^,]*/gi, '$1[cut]');
     if (key === 'x-amz-security-token') return `[${value.length} characters]`;
     if (/key|token|secret|cookie|auth/.test(key) || this.#registry.findApiKey(value) !== null) {
       return this.#shownKey(value);

@@ -8,6 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
 import { HeaderList } from '../../core/headers.ts';
@@ -20,6 +21,7 @@ import { createInternal } from './internal.ts';
 import type { SandboxKeys } from './keys.ts';
 import { ANONYMOUS, jsonAnswer, type SandboxRequest, type Upstream } from './message.ts';
 import { createOpenai } from './openai.ts';
+import { openRealtime } from './realtime.ts';
 import { sendAnswer, sendFault } from './send.ts';
 
 export interface SandboxUpstreamsOptions {
@@ -122,6 +124,7 @@ class Parts {
     this.server.on('connection', (socket: Socket) => this.#track(socket));
     this.server.on('request', (request, response) => void this.#serve(request, response));
     this.server.on('checkContinue', (request, response) => void this.#serve(request, response));
+    this.server.on('upgrade', (request, socket, early) => this.#open(request, socket, early, registry));
   }
 
   async close(): Promise<void> {
@@ -172,6 +175,18 @@ class Parts {
     const answer = this.#answerTo(request, incoming.socket as TLSSocket);
     this.log.record(this.#clock.now(), request, answer.judgement, answer.status);
     await sendAnswer(response, answer, this.#pauseMs, fault);
+  }
+
+  /** Of all that is here only OpenAI speaks WebSocket. */
+  #open(incoming: IncomingMessage, socket: Duplex, early: Buffer, registry: SandboxKeys): void {
+    const request = headOf(incoming);
+    const isThere = request.host === 'api.openai.com' && (incoming.socket as TLSSocket).servername === request.host;
+    if (!isThere) {
+      socket.destroy();
+      return;
+    }
+    const { judgement, status } = openRealtime(registry, request, socket, early);
+    this.log.record(this.#clock.now(), request, judgement, status);
   }
 
   /** The whole body; null where it is too long, cut short, or one too many at a time. */
