@@ -8,7 +8,8 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls';
-import { type InstanceAnswer, type RunningProxy, startProxy } from '../../src/app.ts';
+import { type InstanceAnswer, startProxy } from '../../src/app.ts';
+import { startApart, type WireProxy } from './proxy-apart.ts';
 import { type RawServer, rawServer, TestCa, until } from './upstream-world.ts';
 
 export interface LifeOptions {
@@ -17,6 +18,8 @@ export interface LifeOptions {
   readonly upstream?: string;
   /** `limits` of the EgressPolicy. */
   readonly policyLimits?: string;
+  /** In a process of its own, whose memory can be seen. */
+  readonly isApart?: boolean;
 }
 
 /** With the connection below it. */
@@ -25,7 +28,9 @@ export type Secured = TLSSocket & { readonly raw: Socket };
 export type Serve = (socket: Socket, index: number) => void;
 
 export interface LifeWorld {
-  readonly proxy: RunningProxy;
+  readonly proxy: WireProxy;
+  /** Resident memory of a proxy that runs apart, in `bytes`. */
+  rss(): number;
   readonly instance: InstanceAnswer;
   readonly upstream: RawServer;
   /** What the next connections of the upstream do. */
@@ -114,13 +119,9 @@ export async function openLifeWorld(options: LifeOptions = {}): Promise<LifeWorl
   });
   writeFileSync(join(folder, 'root.pem'), ca.cert);
   writeFileSync(join(folder, 'policy.yaml'), policyText(upstream.port, options));
-  const proxy = await startProxy({
-    configPaths: [join(folder, 'policy.yaml')],
-    stateDirectory: join(folder, 'state'),
-    ownUid: process.getuid?.() ?? 0,
-    userRootFiles: [],
-    log: () => {},
-  });
+  const [policyFile, state] = [join(folder, 'policy.yaml'), join(folder, 'state')];
+  const apart = options.isApart === true ? await startApart(policyFile, state) : null;
+  const proxy: WireProxy = apart ?? (await startHere(policyFile, state));
   const instance = await proxy.createInstance('ai-agent', 600_000);
   const root = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(readFileSync(proxy.bundleFile, 'utf8'));
   // Once: the roots would be parsed again for every tunnel.
@@ -145,6 +146,7 @@ export async function openLifeWorld(options: LifeOptions = {}): Promise<LifeWorl
   };
   return Object.assign(world, {
     proxy,
+    rss: () => apart?.rss() ?? Number.NaN,
     instance,
     upstream,
     reset: () => {
@@ -180,6 +182,15 @@ export async function openLifeWorld(options: LifeOptions = {}): Promise<LifeWorl
     },
   });
 }
+
+const startHere = (policyFile: string, stateDirectory: string): Promise<WireProxy> =>
+  startProxy({
+    configPaths: [policyFile],
+    stateDirectory,
+    ownUid: process.getuid?.() ?? 0,
+    userRootFiles: [],
+    log: () => {},
+  });
 
 const heardBy = (upstream: RawServer): string => upstream.received.join('\n');
 
