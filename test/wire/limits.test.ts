@@ -6,7 +6,7 @@ import { until } from './upstream-world.ts';
 
 const LIMITS = `{ requestHeadTimeout: 1s, requestTimeout: 4s, minBodyRate: 1KiB, bodyRateGrace: 1s, idleTimeout: 4s,
     halfOpenTimeout: 1s, maxConnections: 16, maxConnectionsPerWorkload: 12, maxConcurrentPerWorkload: 8,
-    maxRequestHead: 2KiB, maxRequestFields: 10, maxRequestTarget: 512B, maxRequestTrailers: 256B }`;
+    maxRequestHead: 4KiB, maxRequestFields: 10, maxRequestTarget: 1KiB, maxRequestTrailers: 1KiB }`;
 const UPSTREAM = `responseHeadTimeout: 2s
     idleTimeout: 2s
     connectTimeout: 5s
@@ -240,12 +240,12 @@ describe('numbers', () => {
 
 describe('sizes of a request head', () => {
   const cases: readonly [limit: string, request: string, status: number][] = [
-    ['maxRequestHead', `GET / HTTP/1.1\r\n${HOST}X: ${'x'.repeat(2_048)}\r\n\r\n`, 431],
+    ['maxRequestHead', `GET / HTTP/1.1\r\n${HOST}X: ${'x'.repeat(4_096)}\r\n\r\n`, 431],
     ['maxRequestFields', `GET / HTTP/1.1\r\n${HOST}${'X: y\r\n'.repeat(10)}\r\n`, 431],
-    ['maxRequestTarget', `GET /${'x'.repeat(512)} HTTP/1.1\r\n${HOST}\r\n`, 414],
+    ['maxRequestTarget', `GET /${'x'.repeat(1_024)} HTTP/1.1\r\n${HOST}\r\n`, 414],
     [
       'maxRequestTrailers',
-      `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n0\r\nX: ${'x'.repeat(256)}\r\n\r\n`,
+      `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n0\r\nX: ${'x'.repeat(1_024)}\r\n\r\n`,
       431,
     ],
   ];

@@ -10,7 +10,6 @@ import { EgressError } from '../../src/core/errors.ts';
 import { HeaderList } from '../../src/core/headers.ts';
 import { bodyOf, collectBody } from '../../src/core/message.ts';
 import type { Denial } from '../../src/core/reasons.ts';
-import { REQUEST_LIMITS } from '../../src/http1/message-parser.ts';
 import { type Listener, openExplicitListener } from '../../src/listener/explicit.ts';
 import { caId, createCaCertificate, createCaKey, createIssuingCa } from '../../src/tunnel/issuing-ca.ts';
 import { openTunnel } from '../../src/tunnel/open.ts';
@@ -68,7 +67,7 @@ export async function openTunnelProxy(
   const sink = new CaptureSink();
   const seen: string[] = [];
   const limits = { ...LIMITS, ...timeouts };
-  const parts = { limits, deadlines: new Deadlines(clock, shortestOf(limits)), heads: REQUEST_LIMITS };
+  const parts = { limits, deadlines: new Deadlines(clock, shortestOf(limits)) };
   const stages: ConnectionStages = {
     openTunnel: (connection) => openTunnel(connection, timeouts.headDeadlineMs ?? 5_000),
     identify: async (tunnel) => {
