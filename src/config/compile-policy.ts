@@ -33,6 +33,7 @@ export function compilePolicy(source: Source, context: PolicyContext): EgressPol
   );
   const { requests, concurrent } = spec.limits ?? {};
   const limits = { requests: requests === undefined ? null : rateOf(requests), concurrent: concurrent ?? null };
+  if (spec.responses?.mask !== undefined) checkMask(source, context.problems);
   const mask = (spec.responses?.mask ?? []).map(({ jsonFields }) => ({ jsonFields }));
   return { name, workloads, rules, limits, mask };
 }
@@ -88,6 +89,16 @@ function checkCalls({ raw }: Source, services: readonly string[] | null, at: Pat
     if (service === undefined || service.options.preset?.injection.kind === 'sigv4') continue;
     const hint = 'name calls of Services with "provider: aws" only; use paths for others';
     context.problems.add(raw.atKey(path), path, `the Service ${quoted(name)} has no calls`, hint);
+  }
+}
+
+/** Frames are not read as JSON, so what shall be masked would pass in them. */
+function checkMask({ document, raw }: Source, problems: ProblemList): void {
+  for (const [i, { upgrade, action }] of document.spec.rules.entries()) {
+    if (upgrade === undefined || action === 'deny') continue;
+    const path = ['spec', 'rules', i, 'upgrade'];
+    const hint = 'put the rule into an EgressPolicy of its own, without responses.mask';
+    problems.add(raw.atKey(path), path, 'responses.mask does not reach into a WebSocket', hint);
   }
 }
 

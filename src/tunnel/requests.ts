@@ -288,7 +288,7 @@ class TunnelRequest implements DownstreamRequest {
   respond(head: ResponseHead, body: Body, upgraded?: Upgraded): Promise<number> {
     if (upgraded !== undefined) return this.#requests.relay(head, body, upgraded);
     // A client that still waits for 100 must not be followed by a guess whether its body comes (RFC 9110 §10.1.1).
-    const isLast = this.#mayContinue;
+    const isLast = this.#mayContinue && !this.body.isOver;
     this.#mayContinue = false;
     return this.#requests.respond(this.head, isLast, head, body);
   }

@@ -152,6 +152,26 @@ it('pipelined requests are answered in order, each decided on its own', async ()
   expect(world.upstream.received.join('')).not.toContain('/denied');
 });
 
+it('a drain lets the answer under way come, also to a request without a body', async () => {
+  const draining = await openLifeWorld();
+  let answer: (() => void) | undefined;
+  draining.serve = (socket) =>
+    answerRequests(socket, () => {
+      answer = () => socket.write(okWith('whole'));
+      return null;
+    });
+  const socket = await draining.tunnel();
+  const heard = new Heard(socket);
+  socket.write(`GET /slow HTTP/1.1\r\n${HOST}\r\n`);
+  await until(() => answer !== undefined);
+  const closed = draining.proxy.close();
+  answer?.();
+  await until(() => heard.hasEnded);
+  expect(heard.text).toMatch(/^HTTP\/1\.1 200 [\s\S]*Connection: close[\s\S]*whole$/);
+  await closed;
+  await draining.close();
+});
+
 describe('a client that ends its side', () => {
   it('and waits, gets its answer, and the connection closes behind it', async () => {
     let answer: (() => void) | undefined;

@@ -18,6 +18,10 @@ it('a rule that can never match one is refused, and so is another protocol', () 
     /calls of AWS open no WebSocket/,
   );
   expect(told('{ upgrade: h2c, action: allow }')).toMatch(/websocket/);
+  const masked = policy('{ upgrade: websocket, action: allow }', ', responses: { mask: [{ jsonFields: [token] }] }');
+  expect(refusals(identity() + masked).join('\n')).toMatch(
+    /responses.mask does not reach into a WebSocket; put the rule/,
+  );
 });
 
 it('every limit has its default, its unit and its bounds', () => {
