@@ -108,6 +108,10 @@ export function parseFields(section: Section, firstLine: number, maxFields: numb
       if (isAlias(known.key)) result.hasAlias = true;
     }
     const value = sliceTrimmed(text, colon + 1, end);
+    // llhttp takes HTAB behind `chunked` for a part of the coding, and reads the body up to the connection's end.
+    if (known.picked === 'transferCodings' && text.slice(colon, end).includes('\t')) {
+      throw malformed(faults, 'a tab in Transfer-Encoding');
+    }
     result.fields.push({ name: known.name, key: known.key, value });
     if (known.picked !== null) result[known.picked].push(value);
     start = end + 2;

@@ -57,6 +57,7 @@ export const REFUSED_RESPONSES: readonly RefusedResponse[] = [
     ['a bare CR in the reason', 'HTTP/1.1 200 O\rK\r\n\r\n'],
     ['a bare LF behind the status line', 'HTTP/1.1 200 OK\nA: b\r\n\r\n'],
     ['a bare LF behind a field', ok('A: b\n')],
+    ['a tab behind chunked', chunked('0\r\n\r\n').replace('chunked', 'chunked\t')],
     ['a folded field', ok('A: b\r\n c\r\n')],
     ['a space before a colon', ok('Content-Length : 1\r\n', 'a')],
     ['a line without a colon', ok('A\r\n')],
