@@ -1,0 +1,3 @@
+module countersign.test/go-reader
+
+go 1.22
