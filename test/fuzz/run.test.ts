@@ -22,12 +22,12 @@ describe('npm run fuzz', () => {
   it(
     'says what it did, as one JSON object',
     () => {
-      const { status, stdout, stderr } = run('--cases', '500', '--seed', '3', '--no-go', '--json');
+      const { status, stdout, stderr } = run('--cases', '200', '--seed', '3', '--no-go', '--json');
       expect(stderr).toBe('');
       expect(status).toBe(0);
       const result = JSON.parse(stdout);
-      expect(result).toMatchObject({ seed: 3, cases: 500, findings: [], withoutGo: '--no-go', reproducers: [] });
-      expect(result.byTarget.wire.accepted).toBeGreaterThan(100);
+      expect(result).toMatchObject({ seed: 3, cases: 200, findings: [], withoutGo: '--no-go', reproducers: [] });
+      expect(result.byTarget.wire.accepted).toBeGreaterThan(30);
     },
     LIMIT_MS,
   );
@@ -48,9 +48,7 @@ describe('npm run fuzz', () => {
 
   it.each([
     ['an option that it does not know', ['--nope'], /Unknown option '--nope'/],
-    ['minutes that are no number', ['--minutes', 'x'], /--minutes takes a number from 0 up, not "x"/],
     ['a seed out of range', ['--seed', '4294967296'], /--seed takes a whole number below 2\^32/],
-    ['a target that there is not', ['--target', 'x'], /"x" is none of wire, /],
     ['a file that is not there', ['--replay', '/nowhere/x.json'], /no such file/],
   ])(
     'refuses %s',

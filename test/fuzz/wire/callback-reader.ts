@@ -91,9 +91,9 @@ function read(Parser: ParserClass, methods: readonly string[], parser: CallbackP
     return answered === 'HEAD' ? 1 : 0;
   };
   parser[Parser.kOnHeadersComplete] = onHead;
-  parser[Parser.kOnBody] = (bytes: Buffer): void => {
+  parser[Parser.kOnBody] = (bytes: Buffer, _start?: number, length = bytes.length): void => {
     // http-parser-js goes back and forth for ever behind a negative chunk size.
-    if (bytes.length === 0) throw new Error('a body part without bytes');
+    if (length <= 0) throw new Error('a body part without bytes');
     const last = messages.at(-1);
     if (last !== undefined) last.body += bytes.toString('latin1');
   };
