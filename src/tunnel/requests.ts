@@ -143,6 +143,8 @@ export class TunnelRequests {
   async respond(request: RequestHead, isLast: boolean, response: ResponseHead, body: Body): Promise<number> {
     if (isLast || !request.keepAlive || this.#draining || this.#cannotGoOn(request)) this.#over = true;
     const bytes = await this.#write(request.version, response, body);
+    // A drain that began meanwhile: the client must get the last bytes before the end.
+    if (this.#draining) this.#over = true;
     if (!this.#over && !this.#reader.isBetweenMessages && !(await this.#discardBody())) this.#over = true;
     this.#owed = null;
     this.#isAnswering = false;
