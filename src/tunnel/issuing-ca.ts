@@ -1,13 +1,12 @@
 /**
- * Duty: the issuing CA, and the leaf certificates that it signs.
- * In → Out: an authority that policy allowed → a TLS context for exactly that host.
- * Holds: CA has path length 0 and at most one year; leaves live at most 24 h, name one host, share one key that never
- *   touches the disk; the cache is bounded and a leaf is renewed an hour before its end.
+ * Duty: the issuing CA, and its signature under leaf certificates.
+ * In → Out: an authority that policy allowed → a certificate for exactly that host.
+ * Holds: CA has path length 0 and at most one year; leaves live at most 24 h and name one host.
  * Fails: `certificate_issuing_failed`, `configuration_invalid`.
- * Source: RFC 5280; RFC 8446 §4.6.1 for tickets (off: resumption would skip the name check).
+ * Source: RFC 5280.
+ * Not here: keys and cache of leaves (leaves.ts).
  */
 import {
-  constants,
   createHash,
   createPrivateKey,
   createPublicKey,
@@ -15,19 +14,18 @@ import {
   type KeyObject,
   X509Certificate,
 } from 'node:crypto';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import type { Host } from '../core/authority.ts';
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import { buildCertificate, toPem } from './certificate.ts';
+import { LeafStore, type SignedLeaf } from './leaves.ts';
 
 const HOUR_MS = 3_600_000;
 const CA_LIFETIME_MS = 365 * 24 * HOUR_MS;
 const LEAF_LIFETIME_MS = 24 * HOUR_MS;
-const RENEW_BEFORE_END_MS = HOUR_MS;
 /** Clients with a slow clock must accept a fresh leaf. */
 const BACKDATE_MS = HOUR_MS / 2;
-const MAX_LEAVES = 1_000;
 
 export interface IssuingCa {
   readonly certificatePem: string;
@@ -35,6 +33,8 @@ export interface IssuingCa {
   readonly fingerprint: string;
   /** Epoch `ms`. */
   readonly notAfter: number;
+  /** A certificate for that host alone and for a key of who asks. @throws EgressError `certificate_issuing_failed`. */
+  sign(host: Host, leafKey: KeyObject): SignedLeaf;
   /** @throws EgressError `certificate_issuing_failed`. */
   leafFor(host: Host): SecureContext;
 }
@@ -109,45 +109,37 @@ export function createIssuingCa(material: CaMaterial, clock: Clock): IssuingCa {
       detail: `the CA certificate ended on ${certificate.validTo}; remove it and its key to get a new one`,
     });
   const issuer = issuerNames(certificate);
-  const leafKeys = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-  const leafKeyPem = leafKeys.privateKey.export({ type: 'pkcs8', format: 'pem' });
   const caPublicKey = createPublicKey(key);
-  const leaves = new Map<string, { context: SecureContext; renewAt: number }>();
+  const leaves = new LeafStore(clock);
 
-  const issue = (host: Host): { context: SecureContext; renewAt: number } => {
+  const assertCurrent = (): void => {
+    // Also where the clock makes no sense.
+    if (!(clock.now() < notAfter))
+      throw new EgressError('certificate_issuing_failed', {
+        detail: 'the issuing CA has ended, or the clock is wrong; remove ca.pem and ca-key.pem and start again',
+      });
+  };
+  const sign = (host: Host, leafKey: KeyObject): SignedLeaf => {
+    assertCurrent();
     const now = clock.now();
     const end = Math.min(now + LEAF_LIFETIME_MS - BACKDATE_MS, notAfter);
-    const leaf = buildLeaf({ host, issuer, leafKey: leafKeys.publicKey, caPublicKey, caKey: key, now, end });
-    const context = createSecureContext({
-      key: leafKeyPem,
-      cert: toPem(leaf),
-      minVersion: 'TLSv1.2',
-      secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-    });
-    return { context, renewAt: Math.max(end - RENEW_BEFORE_END_MS, now + 60_000) };
+    try {
+      const leaf = buildLeaf({ host, issuer, leafKey, caPublicKey, caKey: key, now, end });
+      return { certificatePem: toPem(leaf), endsAt: end };
+    } catch (error) {
+      throw new EgressError('certificate_issuing_failed', { cause: error });
+    }
   };
 
   return {
     certificatePem: material.certificatePem,
     fingerprint: certificate.fingerprint256,
     notAfter,
-    // Issuing is synchronous, so two tunnels can never issue for one host at the same time.
+    sign,
+    // Signing is synchronous, so two tunnels can never sign for one host at the same time.
     leafFor: (host) => {
-      // Also where the clock makes no sense.
-      if (!(clock.now() < notAfter))
-        throw new EgressError('certificate_issuing_failed', {
-          detail: 'the issuing CA has ended, or the clock is wrong; remove ca.pem and ca-key.pem and start again',
-        });
-      const cached = leaves.get(host.text);
-      leaves.delete(host.text);
-      try {
-        const leaf = cached !== undefined && cached.renewAt > clock.now() ? cached : issue(host);
-        leaves.set(host.text, leaf);
-        evictOldest(leaves);
-        return leaf.context;
-      } catch (error) {
-        throw new EgressError('certificate_issuing_failed', { cause: error });
-      }
+      assertCurrent();
+      return leaves.find(host) ?? leaves.adopt(host, sign(host, leaves.publicKey));
     },
   };
 }
@@ -182,13 +174,6 @@ function issuerNames(certificate: X509Certificate): { commonName: string; organi
   if (commonName === undefined || lines.size > 2)
     throw new EgressError('configuration_invalid', { detail: 'the CA certificate was not made by countersign' });
   return organization === undefined ? { commonName } : { commonName, organization };
-}
-
-function evictOldest(leaves: Map<string, unknown>): void {
-  for (const host of leaves.keys()) {
-    if (leaves.size <= MAX_LEAVES) return;
-    leaves.delete(host);
-  }
 }
 
 /** Short name of an installation: first 8 hex digits of the key's hash. */

@@ -18,15 +18,17 @@ const TLS_MAJOR = 3;
 const CLIENT_HELLO = 1;
 
 export interface LeafSource {
-  leafFor(host: Host): SecureContext;
+  leafFor(host: Host): SecureContext | Promise<SecureContext>;
 }
 
 /** Resolves with the secure socket. The raw socket is destroyed where this rejects. @throws EgressError */
-export function terminate(open: OpenTunnel, leaves: LeafSource, handshakeTimeoutMs: number): Promise<TLSSocket> {
+export async function terminate(open: OpenTunnel, leaves: LeafSource, handshakeTimeoutMs: number): Promise<TLSSocket> {
   const { authority, connection } = open.tunnel;
-  const context = leaves.leafFor({ kind: authority.hostKind, text: authority.host });
+  const leaf = leaves.leafFor({ kind: authority.hostKind, text: authority.host });
+  const context = leaf instanceof Promise ? await leaf : leaf;
   const early = open.reader.detach();
   const { socket } = connection;
+  if (socket.destroyed) throw new EgressError('downstream_aborted', { detail: 'closed before a TLS ClientHello' });
   if (early.length > 0 && !beginsHello(early)) {
     socket.destroy();
     throw noHello();
