@@ -7,6 +7,9 @@ import type { Workload } from '../workload/workload.ts';
 /** JSON scalars and arrays of strings. The sink adds sequence, time and chain. */
 export type AuditLine = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
+/** A line that is JSON already: an object with at least one member, without line breaks. */
+export type AuditText = string;
+
 /** Who asked, as both kinds of record of an exchange say it. */
 export type Caller = Readonly<{ spiffeId: string; instance: string | null; evidence: readonly string[] }>;
 

@@ -17,19 +17,20 @@ import type { Workload } from '../workload/workload.ts';
 import {
   type Asked,
   type AuditLine,
+  type AuditText,
   type CompletionLine,
   callerOf,
   type IntentLine,
   type RefusalLine,
 } from './audit-line.ts';
 
-export type { AuditLine };
+export type { AuditLine, AuditText };
 
 export interface AuditSink {
   /** Resolves when the line would survive the end of this process. @throws EgressError `audit_unavailable`. */
-  write(line: AuditLine): Promise<void>;
+  write(line: AuditLine | AuditText): Promise<void>;
   /** Writes with the next line or soon; failure shows at the next `write`. */
-  writeLater(line: AuditLine): void;
+  writeLater(line: AuditLine | AuditText): void;
   close(): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ import { hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import type { Clock } from '../../core/clock.ts';
 import { EgressError } from '../../core/errors.ts';
-import type { AuditLine, AuditSink } from '../exchange-record.ts';
+import type { AuditLine, AuditSink, AuditText } from '../exchange-record.ts';
 import type { AuditOptions } from '../options.ts';
 
 const STANDARD_OUTPUT = 1;
@@ -63,7 +63,7 @@ class FileSink implements AuditSink {
   readonly #clock: Clock;
   #seq = 0;
   #prev = FIRST_LINK;
-  #pending: AuditLine[] = [];
+  #pending: (AuditLine | AuditText)[] = [];
   #waiting: Waiting[] = [];
   #bytes = Buffer.allocUnsafeSlow(16_384);
   #scheduled = false;
@@ -77,7 +77,7 @@ class FileSink implements AuditSink {
     if (tail !== null) this.#goOn(tail);
   }
 
-  write(line: AuditLine): Promise<void> {
+  write(line: AuditLine | AuditText): Promise<void> {
     if (this.#closed || this.#pending.length >= this.#maxPending)
       return Promise.reject(new EgressError('audit_unavailable'));
     return new Promise((resolve, reject) => {
@@ -86,7 +86,7 @@ class FileSink implements AuditSink {
     });
   }
 
-  writeLater(line: AuditLine): void {
+  writeLater(line: AuditLine | AuditText): void {
     // Beyond the limit `write` refuses and no credential leaves, so what is lost here is at most the end of exchanges under way.
     if (!this.#closed && this.#pending.length < 2 * this.#maxPending) this.#enqueue(line);
   }
@@ -106,7 +106,7 @@ class FileSink implements AuditSink {
     this.#seq = seq === undefined ? 0 : Number(seq);
   }
 
-  #enqueue(line: AuditLine): void {
+  #enqueue(line: AuditLine | AuditText): void {
     this.#pending.push(line);
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -138,11 +138,9 @@ class FileSink implements AuditSink {
     const time = new Date(this.#clock.now()).toISOString();
     for (const line of this.#pending) {
       seq += 1;
+      const json = typeof line === 'string' ? line : JSON.stringify(line);
       // Encoded once: what is hashed is what is written.
-      const end = this.#put(
-        `{"seq":${seq},"prev":"${prev}","time":"${time}",${JSON.stringify(line).slice(1)}\n`,
-        length,
-      );
+      const end = this.#put(`{"seq":${seq},"prev":"${prev}","time":"${time}",${json.slice(1)}\n`, length);
       prev = hash('sha256', this.#bytes.subarray(length, end - 1));
       length = end;
     }
