@@ -32,6 +32,8 @@ export interface LeaseCacheOptions {
   readonly maxLeasesPerWorkload: number;
   /** Must not throw. */
   readonly observe: (event: LeaseEvent) => void;
+  /** The key of a credential that no new exchange may get; must not throw. */
+  readonly onRetired: (key: string) => void;
 }
 
 const MAX_CALLS = 48;
@@ -187,6 +189,7 @@ export class LeaseCache {
         this.#observe(slot, worked ? 'revoked' : 'revoke_failed', null);
         return worked;
       },
+      onRetired: () => this.#options.onRetired(lease.names.key),
       onGone: () => {
         if (this.#leases.delete(lease)) unreserve();
       },

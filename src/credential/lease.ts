@@ -26,6 +26,8 @@ export interface LeaseParts {
   readonly clock: Clock;
   /** Ends the grant at its source; resolves with whether that worked, never rejects. */
   revoke(lease: Lease): Promise<boolean>;
+  /** Called once, when no new exchange may get it. */
+  onRetired(lease: Lease): void;
   /** Called once, when it holds nothing any more and is revoked or was tried to be. */
   onGone(lease: Lease): void;
 }
@@ -110,16 +112,22 @@ export class Lease {
 
   /** No new exchange gets it; it ends when the last one is over. Idempotent. */
   retire(): void {
-    this.#isRetired = true;
+    this.#markRetired();
     this.#settle();
   }
 
   /** Ends it at its source although exchanges may use it. Idempotent; resolves with whether it is revoked. */
   revokeNow(): Promise<boolean> {
-    this.#isRetired = true;
+    this.#markRetired();
     this.#revocation ??= this.#revoke();
     this.#settle();
     return this.#revocation;
+  }
+
+  #markRetired(): void {
+    if (this.#isRetired) return;
+    this.#isRetired = true;
+    this.#parts.onRetired(this);
   }
 
   #settle(): void {

@@ -21,6 +21,8 @@ export interface LeaseOptions {
   readonly maxLeasesPerWorkload?: number;
   /** For the log and the metrics; must not throw. */
   readonly observe?: (event: LeaseEvent) => void;
+  /** The key of a credential that no new exchange may get, for who keeps a copy of it; must not throw. */
+  readonly onRetired?: (key: string) => void;
 }
 
 /** The sources that `find` knows; one that is another object than before starts with new leases. */
@@ -39,6 +41,7 @@ export function createStageOver(sources: Sources, options: LeaseOptions): Creden
     random: options.random,
     maxLeasesPerWorkload: options.maxLeasesPerWorkload ?? 64,
     observe: options.observe ?? (() => {}),
+    onRetired: options.onRetired ?? (() => {}),
   });
   return {
     obtain: async (permit, signal) => {
