@@ -6,7 +6,7 @@
  * Fails: never throws for anything that a workload sends.
  * Not here: the order of the questions (judge.ts), limits over time (limiter.ts).
  */
-import type { Authority } from '../core/authority.ts';
+import { type Authority, createAuthority, type Host } from '../core/authority.ts';
 import type { RequestHead } from '../core/message.ts';
 import type { Denial } from '../core/reasons.ts';
 import { readsForm } from './aws-call.ts';
@@ -31,6 +31,12 @@ export function decide(question: Question): Permit | Denial {
     mask,
     revision: question.revision.id,
   });
+}
+
+/** Whether a Service has the host, at any port and for anybody. */
+export function isKnownHost(revision: PolicyRevision, host: Host): boolean {
+  const ports = new Set(revision.services.flatMap(({ addresses }) => addresses.map(({ port }) => port)));
+  return [...ports].some((port) => indexOf(revision).routeOf(createAuthority(host, port)) !== null);
 }
 
 /** Whether the decision must see the body first: the call's name may stand in a form (AWS query protocol). */
