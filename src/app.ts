@@ -1,42 +1,32 @@
 /**
  * Duty: the composition root seen from outside: starts, reloads, drains.
  * In → Out: policy files → a running proxy.
- * Holds: the system clock is made here alone; a broken policy at reload changes nothing; what was started before a
+ * Holds: a broken policy at reload changes nothing; what was started before a
  *   failure is ended.
- * Not here: which stage gets what (assembly.ts); the command line (cli/).
+ * Not here: which stage gets what (ground.ts, front.ts, assembly.ts); the command line (cli/).
  */
 import { dirname } from 'node:path';
 import { AdminUnreachable, callAdmin } from './admin/client.ts';
-import { errorFacts } from './admin/log.ts';
 import { assertNoneListens, openAdminServer } from './admin/server.ts';
-import {
-  type Closers,
-  createConnectionStages,
-  createStages,
-  type Ground,
-  type GroundOptions,
-  openAuthority,
-  openGround,
-  type Stages,
-} from './assembly.ts';
 import type { Configuration } from './config/configuration.ts';
 import { ConfigurationError } from './config/configuration-error.ts';
 import { loadConfiguration } from './config/load.ts';
-import { serveConnection } from './connection.ts';
 import { parseAuthority } from './core/authority.ts';
-import type { Clock } from './core/clock.ts';
-import { EgressError, toEgressError } from './core/errors.ts';
+import { EgressError } from './core/errors.ts';
 import { HeaderList } from './core/headers.ts';
 import type { RequestHead } from './core/message.ts';
 import { createSpiffeId } from './core/spiffe-id.ts';
 import type { LeaseListing } from './credential/credential.ts';
+import { type Front, openFront } from './front.ts';
+import { type Closers, type Ground, type GroundOptions, openAuthority, openGround } from './ground.ts';
 import { PRESETS } from './injection/presets/all.ts';
-import { type Listener, openExplicitListener } from './listener/explicit.ts';
 import { type Explanation, explain } from './policy/explain.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
 import { makeStateDirectory } from './store/key-file.ts';
+import { systemClock } from './system-clock.ts';
 import type { IssuingCa } from './tunnel/issuing-ca.ts';
+import type { WorkerProgram } from './workers/crew.ts';
 import type { Workload } from './workload/workload.ts';
 
 export { AdminUnreachable, type Configuration, callAdmin, type SeenRequest };
@@ -50,6 +40,8 @@ export interface Place {
 
 export interface StartOptions extends Place, GroundOptions {
   readonly configPaths: readonly string[];
+  /** How to start a worker; needed where the policy says `workers`. */
+  readonly workerProgram?: WorkerProgram;
 }
 
 /** What an instance needs to call; the token is told once. */
@@ -108,16 +100,6 @@ export async function loadCa(
   return { ...ca, certificateFile };
 }
 
-const systemClock: Clock = {
-  now: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  schedule: (delayMs, task) => {
-    // Larger delays than a signed 32-bit integer would fire at once.
-    const timer = setTimeout(task, Math.min(delayMs, 2_147_483_647)).unref();
-    return { cancel: () => clearTimeout(timer) };
-  },
-};
-
 /**
  * Starts the proxy; it serves when this resolves.
  * @throws ConfigurationError @throws EgressError `configuration_invalid`; nothing is left running then.
@@ -128,36 +110,33 @@ export async function startProxy(options: StartOptions): Promise<RunningProxy> {
   const closers: Closers = [];
   try {
     const ground = await openGround(options, configuration, systemClock, closers);
-    const stages = createStages(ground, configuration, systemClock, closers);
-    return await serve(options, ground, stages, closers);
+    const front = await openFrontFor(options, ground, closers);
+    return await serve(options, ground, front, closers);
   } catch (error) {
     for (const close of closers.reverse()) await close().catch(() => {});
     throw error;
   }
 }
 
-/** Hops 1 to 3, the admin server, and the ways to end it all. */
-async function serve(options: StartOptions, ground: Ground, stages: Stages, closers: Closers): Promise<RunningProxy> {
-  const { proxy } = ground.current.configuration;
-  const connectionStages = createConnectionStages(ground, stages, systemClock);
-  const listener = await openExplicitListener(
-    { ...proxy.listeners.explicit, maxConnections: proxy.limits.maxConnections },
-    systemClock,
-    (connection) => {
-      // serveConnection answers, audits and closes on every path; what still escapes is a defect of ours.
-      serveConnection(connectionStages, connection).catch((thrown: unknown) => {
-        connection.socket.destroy();
-        ground.log.error('connection failed', errorFacts(toEgressError(thrown)));
-      });
-    },
-  );
-  closers.push(() => listener.drain(0));
-  stages.listener = listener;
-  const running = new Running(options, ground, stages, listener);
+async function openFrontFor(options: StartOptions, ground: Ground, closers: Closers): Promise<Front> {
+  if (ground.current.configuration.proxy.workers === 1) return openFront(ground, systemClock, closers);
+  const { workerProgram } = options;
+  if (workerProgram === undefined)
+    throw new EgressError('configuration_invalid', {
+      detail: 'this start knows no program for workers; leave out workers, or start by the command line',
+    });
+  const { openCrewFront } = await import('./crew-front.ts');
+  return openCrewFront(ground, workerProgram, systemClock, closers);
+}
+
+/** The admin server, and the ways to end it all. */
+async function serve(options: StartOptions, ground: Ground, front: Front, closers: Closers): Promise<RunningProxy> {
+  const { proxy, policy, mintingRules } = ground.current.configuration;
+  const running = new Running(options, ground, front);
   makeStateDirectory(dirname(proxy.admin.socket));
   const admin = await openAdminServer(proxy.admin.socket, {
     health: () => running.health(),
-    metrics: () => stages.metrics.text(),
+    metrics: () => front.metrics(),
     status: () => running.status(),
     createInstance: ({ workload, lifetimeMs }) =>
       running.createInstance(workload, lifetimeMs ?? DEFAULT_INSTANCE_LIFETIME_MS),
@@ -166,11 +145,7 @@ async function serve(options: StartOptions, ground: Ground, stages: Stages, clos
   });
   closers.push(() => admin.close());
   running.closers = closers;
-  ground.audit.note({
-    kind: 'start',
-    revision: ground.current.configuration.policy.id,
-    mintingRules: ground.current.configuration.mintingRules,
-  });
+  ground.audit.note({ kind: 'start', revision: policy.id, mintingRules });
   return running;
 }
 
@@ -186,17 +161,15 @@ class Running implements RunningProxy {
   closers: Closers = [];
   readonly #options: StartOptions;
   readonly #ground: Ground;
-  readonly #stages: Stages;
-  readonly #listener: Listener;
+  readonly #front: Front;
   #closing: Promise<{ readonly revoked: number; readonly failed: number }> | null = null;
 
-  constructor(options: StartOptions, ground: Ground, stages: Stages, listener: Listener) {
+  constructor(options: StartOptions, ground: Ground, front: Front) {
     const { proxy } = ground.current.configuration;
     this.#options = options;
     this.#ground = ground;
-    this.#stages = stages;
-    this.#listener = listener;
-    const { address, port } = listener.bound;
+    this.#front = front;
+    const { address, port } = front.bound;
     this.proxyUrl = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
     this.adminSocket = proxy.admin.socket;
     this.bundleFile = ground.bundles.pem;
@@ -207,12 +180,14 @@ class Running implements RunningProxy {
   announcement(): readonly string[] {
     const { configuration } = this.#ground.current;
     const { ca, certificateFile } = this.#ground.authority;
+    const workers = this.#front.workers();
     return [
       `proxy     ${this.proxyUrl}`,
       `policy    revision ${configuration.policy.id}, trust domain ${configuration.proxy.trustDomain}`,
       `ca        ${certificateFile} (SHA-256 ${ca.fingerprint.slice(0, 23)}…)`,
       `admin     ${this.adminSocket}`,
       `audit     ${this.auditFile}`,
+      ...(workers.length > 0 ? [`workers   ${workers.length} (pids ${workers.map(({ pid }) => pid).join(' ')})`] : []),
       ...(configuration.mintingRules.length > 0
         ? [`WARNING   rules that let a workload mint credentials: ${configuration.mintingRules.join(', ')}`]
         : []),
@@ -225,7 +200,7 @@ class Running implements RunningProxy {
   async createInstance(named: string, lifetimeMs: number): Promise<InstanceAnswer> {
     const workload = this.#workloadNamed(named);
     const { instance, token } = this.#ground.instances.create(workload, lifetimeMs);
-    const seen = this.#ground.workload.describe(workload, instance.id);
+    const seen = await this.#ground.workload.describe(workload, instance.id);
     this.#ground.audit.note({ kind: 'instance', instance: instance.id, spiffeId: seen.spiffeId.uri, lifetimeMs });
     return {
       ...instance,
@@ -240,8 +215,8 @@ class Running implements RunningProxy {
 
   async endInstance(id: string): Promise<boolean> {
     const ended = this.#ground.instances.end(id);
-    this.#stages.tunnels.closeInstance(id);
-    await this.#stages.credential.revokeInstance(id);
+    this.#front.endInstance(id);
+    await this.#front.credential.revokeInstance(id);
     return ended;
   }
 
@@ -249,6 +224,7 @@ class Running implements RunningProxy {
     try {
       const { configuration } = await loadSettings(this.#options);
       this.#ground.current.configuration = configuration;
+      await this.#front.takeRevision();
       this.#ground.log.info('policy loaded', { revision: configuration.policy.id });
       this.#ground.audit.note({
         kind: 'reload',
@@ -269,7 +245,7 @@ class Running implements RunningProxy {
   }
 
   leases(): readonly LeaseListing[] {
-    return this.#stages.credential.list();
+    return this.#front.credential.list();
   }
 
   now(): number {
@@ -280,6 +256,7 @@ class Running implements RunningProxy {
     return {
       proxyUrl: this.proxyUrl,
       ...this.health(),
+      workers: this.#front.workers(),
       leases: this.leases(),
       instances: this.#ground.instances.list(),
     };
@@ -291,9 +268,8 @@ class Running implements RunningProxy {
   }
 
   async #close(): Promise<{ readonly revoked: number; readonly failed: number }> {
-    this.#stages.tunnels.drainAll();
-    await this.#listener.drain(this.#ground.current.configuration.proxy.limits.drainTimeoutMs);
-    const outcome = await this.#stages.credential.close(REVOKE_DEADLINE_MS);
+    await this.#front.drain(this.#ground.current.configuration.proxy.limits.drainTimeoutMs);
+    const outcome = await this.#front.credential.close(REVOKE_DEADLINE_MS);
     this.#ground.audit.note({ kind: 'stop', leasesRevoked: outcome.revoked, leasesFailed: outcome.failed });
     for (const close of this.closers.reverse()) await close().catch(() => {});
     return outcome;

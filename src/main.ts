@@ -12,6 +12,7 @@ const terminal: Terminal = {
   environment: process.env,
   workingDirectory: process.cwd(),
   nodePath: process.execPath,
+  nodeArguments: process.execArgv,
   nodeVersion: process.versions.node,
   launcher: process.argv[1] ?? '',
   uid: process.getuid?.() ?? 0,

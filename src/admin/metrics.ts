@@ -3,12 +3,14 @@
  * Holds: label values come from the policy and the tables of core/, never from the wire, so their number is bounded.
  * Source: Prometheus exposition format 0.0.4; names after the conventions of prometheus.io/docs/practices/naming.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export interface Metrics {
   exchange(service: string, outcome: string, seconds: number, scrubbed: number): void;
   refusal(code: string): void;
   text(): Promise<string>;
+  /** For `sumMetrics`. */
+  json(): Promise<string>;
 }
 
 export interface MetricSources {
@@ -79,5 +81,20 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     refusal: (code) => refusals.labels(code).inc(),
     text: () => registry.metrics(),
+    json: async () => JSON.stringify(await registry.getMetricsAsJSON()),
   };
+}
+
+/** Metrics of several processes as those of one, each added up as its kind wants it. */
+export async function sumMetrics(parts: readonly string[]): Promise<{ readonly text: string; readonly json: string }> {
+  const sum = AggregatorRegistry.aggregate(parts.map((part) => JSON.parse(part) as object[]));
+  return { text: await sum.metrics(), json: JSON.stringify(await sum.getMetricsAsJSON()) };
+}
+
+/** What only grows: it must not shrink when the process that counted it ends. */
+export function totalsOf(part: string): string {
+  const metrics = JSON.parse(part) as { readonly name: string; readonly type: string }[];
+  return JSON.stringify(
+    metrics.filter(({ name, type }) => name.startsWith('countersign_') && (type === 'counter' || type === 'histogram')),
+  );
 }

@@ -11,6 +11,8 @@ export interface Terminal {
   readonly workingDirectory: string;
   /** Path of the Node binary that runs this. */
   readonly nodePath: string;
+  /** Flags that it was started with. */
+  readonly nodeArguments: readonly string[];
   readonly nodeVersion: string;
   /** Path of the file that was started. */
   readonly launcher: string;

@@ -14,6 +14,7 @@ import { commandHelp, overview } from './help.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
 import { VERSION } from './version.ts';
+import { isWorker, runWorker } from './worker.ts';
 
 export type { Signal, Terminal };
 
@@ -46,6 +47,7 @@ async function dispatch(terminal: Terminal, name: string | undefined, words: rea
     terminal.write(`countersign ${VERSION} (node ${terminal.nodeVersion})\n`);
     return EXIT.ok;
   }
+  if (isWorker(terminal)) return runWorker(terminal);
   if (name === 'completion') return completion(terminal, words, COMMANDS);
   const command = COMMANDS.find((candidate) => candidate.name === name);
   if (command === undefined) throw unknownCommand(name);

@@ -5,6 +5,7 @@ import type { InstanceAnswer, RunningProxy } from '../app.ts';
 import { CommandError, EXIT, type Given, type Option, type Terminal } from './command.ts';
 import { CONFIG_OPTIONS, configPaths, defaultStateDirectory } from './settings.ts';
 import { userRootFiles } from './start.ts';
+import { workerProgram } from './worker.ts';
 
 export const INSTANCE_OPTIONS: readonly Option[] = [
   ...CONFIG_OPTIONS,
@@ -73,6 +74,7 @@ async function startForThis(
     configPaths: paths,
     stateDirectory: defaultStateDirectory(terminal),
     ownUid: terminal.uid,
+    workerProgram: workerProgram(terminal),
     userRootFiles: userRootFiles(terminal),
     // The command owns the terminal; only what went wrong is worth a line there.
     log: () => {},

@@ -2,6 +2,7 @@
 import { type Command, EXIT, type Signal, type Terminal } from './command.ts';
 import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './settings.ts';
 import { refuseUnsafeEnvironment } from './unsafe-environment.ts';
+import { workerProgram } from './worker.ts';
 
 const SECOND_SIGNAL_EXIT = 130;
 
@@ -27,6 +28,7 @@ export const start: Command = {
       configPaths,
       stateDirectory: defaultStateDirectory(terminal),
       ownUid: terminal.uid,
+      workerProgram: workerProgram(terminal),
       userRootFiles: userRootFiles(terminal),
       log: (line) => terminal.complain(line),
     });

@@ -50,6 +50,7 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
     name: source?.document.metadata?.name ?? DEFAULT_NAME,
     mode: 'enforce',
     stateDirectory,
+    workers: spec.workers ?? 1,
     listeners: { explicit: read.listen(spec.listeners?.explicit, ['spec', 'listeners', 'explicit'], EXPLICIT_PORT) },
     admin: { socket: read.socket(spec.admin?.socket, join(stateDirectory, 'admin.sock')) },
     issuer: {

@@ -32,6 +32,8 @@ export interface ProxyOptions {
   readonly name: string;
   readonly mode: 'enforce';
   readonly stateDirectory: string;
+  /** Processes that carry the traffic; 1: the proxy's own. */
+  readonly workers: number;
   readonly listeners: { readonly explicit: ListenOptions };
   readonly admin: { readonly socket: string };
   readonly issuer: IssuerOptions;

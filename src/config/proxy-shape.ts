@@ -69,6 +69,7 @@ export const proxy = z.strictObject({
     mode: z.enum(['enforce']).optional(),
     unmatched: z.enum(['deny']).optional(),
     stateDirectory: text.optional(),
+    workers: count(64).optional(),
     listeners: z.strictObject({ explicit: listen.optional() }).optional(),
     admin: z.strictObject({ socket: text.optional() }).optional(),
     issuer: z

@@ -1,5 +1,5 @@
 /**
- * Duty: time as a part that is handed in; the system's own is made in `app.ts` alone.
+ * Duty: time as a part that is handed in; the system's own is system-clock.ts.
  * Holds: `now` may jump, `monotonicMs` never goes back. Deadlines and leases count monotonic time.
  */
 export interface Clock {

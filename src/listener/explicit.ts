@@ -5,7 +5,7 @@
  * Source: RFC 9110 §3.7 (proxy).
  * Not here: what a connection says (tunnel/open.ts).
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import type { Connection, Endpoint } from './connection.ts';
@@ -15,6 +15,10 @@ export interface ExplicitListenerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly maxConnections: number;
+  /** Begins the id of every connection; tells processes that share the port apart. */
+  readonly idPrefix?: string;
+  /** Other processes of this user may listen on the same port; the kernel spreads connections over them (SO_REUSEPORT). */
+  readonly isShared?: boolean;
 }
 
 export interface Listener {
@@ -38,7 +42,7 @@ export async function openExplicitListener(
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     count += 1;
-    onConnection(describe(socket, `c${count.toString(36)}`, clock.now()));
+    onConnection(describe(socket, `${options.idPrefix ?? ''}c${count.toString(36)}`, clock.now()));
   });
   await bind(server, options);
   const bound = server.address();
@@ -64,6 +68,18 @@ function describe(socket: Socket, id: string, acceptedAt: number): Connection {
   };
 }
 
+/**
+ * The endpoint that processes are going to share, found free: nobody else listens there, which sharing would hide.
+ * @throws EgressError `configuration_invalid`.
+ */
+export async function findFreeEndpoint(options: ExplicitListenerOptions): Promise<Endpoint> {
+  const server = createServer((socket) => socket.destroy());
+  await bind(server, options);
+  const { address, port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return { address, port };
+}
+
 function bind(server: Server, options: ExplicitListenerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
@@ -80,11 +96,14 @@ function bind(server: Server, options: ExplicitListenerOptions): Promise<void> {
         }),
       );
     });
-    server.listen({ host: options.address, port: options.port, backlog: 1024 }, () => {
-      server.removeAllListeners('error');
-      server.on('error', () => {});
-      resolve();
-    });
+    server.listen(
+      { host: options.address, port: options.port, backlog: 1024, reusePort: options.isShared === true },
+      () => {
+        server.removeAllListeners('error');
+        server.on('error', () => {});
+        resolve();
+      },
+    );
   });
 }
 

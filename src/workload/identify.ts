@@ -11,10 +11,9 @@ import { EgressError } from '../core/errors.ts';
 import { createSpiffeId, type SpiffeId } from '../core/spiffe-id.ts';
 import type { Connection } from '../listener/connection.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
-import type { InstanceRegistry } from './instances.ts';
+import type { Instance } from './instances.ts';
 import { type ProcessFacts, processOf } from './local-process.ts';
 import type { SelectorKey, WorkloadIdentityOptions } from './options.ts';
-import { derivePlaceholders } from './placeholders.ts';
 import { tokenIn } from './proxy-authorization.ts';
 import { type SocketOwner, socketOwner } from './socket-owner.ts';
 import type { Placeholders, Workload } from './workload.ts';
@@ -24,10 +23,17 @@ export interface AccountNames {
   groupName(gid: number): string | null;
 }
 
+/** At once where it is known in this process. */
+type Eventually<T> = T | Promise<T>;
+
 export interface IdentifyParts {
   readonly trustDomain: string;
-  readonly placeholderKey: Buffer;
-  readonly instances: InstanceRegistry;
+  /** Those of `derivePlaceholders`. */
+  readonly placeholders: (spiffeId: SpiffeId, name: string, instance: string | null) => Eventually<Placeholders>;
+  readonly instances: {
+    find(token: string): Eventually<Instance | null>;
+    isAlive(id: string): boolean;
+  };
   readonly accounts: AccountNames;
   /** Read anew for every tunnel, so that a reload counts from the next one on. */
   readonly identities: () => readonly WorkloadIdentityOptions[];
@@ -39,18 +45,22 @@ export interface WorkloadStage {
   /** Whether what identified it still holds: an ended instance is no workload any more. */
   isCurrent(workload: Workload): boolean;
   /** The workload as an instance of it would be seen. */
-  describe(name: string, instance: string | null): Workload;
+  describe(name: string, instance: string | null): Promise<Workload>;
 }
 
 export function createWorkloadStage(parts: IdentifyParts): WorkloadStage {
-  const placeholdersOf = rememberPlaceholders(parts.placeholderKey);
-  const describe = (name: string, instance: string | null, evidence: readonly string[] = []): Workload => {
+  const describe = async (
+    name: string,
+    instance: string | null,
+    evidence: readonly string[] = [],
+  ): Promise<Workload> => {
     const spiffeId = createSpiffeId(parts.trustDomain, `/${name}`);
-    return { name, spiffeId, instance, evidence, placeholders: placeholdersOf(spiffeId, instance) };
+    const placeholders = await parts.placeholders(spiffeId, name, instance);
+    return { name, spiffeId, instance, evidence, placeholders };
   };
-  const byToken = (credentials: string): Workload => {
+  const byToken = async (credentials: string): Promise<Workload> => {
     const token = tokenIn(credentials);
-    const instance = token === null ? null : parts.instances.find(token);
+    const instance = token === null ? null : await parts.instances.find(token);
     if (instance === null || !parts.identities().some((identity) => identity.workload === instance.workload))
       throw unidentified();
     return describe(instance.workload, instance.id, ['token:instance']);
@@ -76,24 +86,6 @@ export function createWorkloadStage(parts: IdentifyParts): WorkloadStage {
       (workload.instance === null || parts.instances.isAlive(workload.instance)) &&
       parts.identities().some((identity) => identity.workload === workload.name),
     describe: (name, instance) => describe(name, instance),
-  };
-}
-
-const MAX_REMEMBERED = 10_000;
-
-/** The same object for all connections of an instance: what later hops derive from it is found again by it. */
-function rememberPlaceholders(key: Buffer): (spiffeId: SpiffeId, instance: string | null) => Placeholders {
-  const known = new Map<string, Placeholders>();
-  return ({ uri }, instance) => {
-    const id = `${uri}\n${instance ?? ''}`;
-    let placeholders = known.get(id);
-    if (placeholders === undefined) {
-      const [oldest] = known.keys();
-      if (known.size >= MAX_REMEMBERED && oldest !== undefined) known.delete(oldest);
-      placeholders = derivePlaceholders(key, uri, instance);
-      known.set(id, placeholders);
-    }
-    return placeholders;
   };
 }
 

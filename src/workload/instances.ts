@@ -21,6 +21,8 @@ export interface InstanceRegistry {
   create(workload: string, lifetimeMs: number): { readonly instance: Instance; readonly token: string };
   /** The live instance of that token. */
   find(token: string): Instance | null;
+  /** The same by what `tokenHash` makes of the token, and how long it lives on. */
+  findByHash(hash: string): { readonly instance: Instance; readonly remainingMs: number } | null;
   isAlive(id: string): boolean;
   /** Ends it; false where there was none. */
   end(id: string): boolean;
@@ -54,13 +56,23 @@ export function createInstanceRegistry(clock: Clock): InstanceRegistry {
         workload,
         expiresAt: clock.now() + lifetimeMs,
       };
-      const entry: Entry = { instance, tokenHash: hashOf(token), endsAtMonotonicMs: clock.monotonicMs() + lifetimeMs };
+      const entry: Entry = {
+        instance,
+        tokenHash: tokenHash(token),
+        endsAtMonotonicMs: clock.monotonicMs() + lifetimeMs,
+      };
       byHash.set(entry.tokenHash, entry);
       byId.set(instance.id, entry);
       return { instance, token };
     },
     // Looking up by hash leaks no timing of the token: a guess does not steer its own hash.
-    find: (token) => live(byHash.get(hashOf(token)))?.instance ?? null,
+    find: (token) => live(byHash.get(tokenHash(token)))?.instance ?? null,
+    findByHash: (hash) => {
+      const entry = live(byHash.get(hash));
+      return entry === null
+        ? null
+        : { instance: entry.instance, remainingMs: entry.endsAtMonotonicMs - clock.monotonicMs() };
+    },
     isAlive: (id) => live(byId.get(id)) !== null,
     end: (id) => {
       const entry = byId.get(id);
@@ -77,4 +89,5 @@ interface Entry {
   readonly endsAtMonotonicMs: number;
 }
 
-const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64');
+/** SHA-256, base64. */
+const tokenHash = (token: string): string => createHash('sha256').update(token).digest('base64');

@@ -70,6 +70,7 @@ export async function openSandboxedProxy(
     ownUid: process.getuid?.() ?? 0,
     userRootFiles: [],
     log: (line) => logLines.push(line),
+    workerProgram: { nodePath: process.execPath, arguments: [LAUNCHER, 'worker'] },
   });
   const command = (words: readonly string[]): string[] => [
     LAUNCHER,

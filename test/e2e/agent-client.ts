@@ -25,20 +25,23 @@ export interface Ask {
   readonly servername?: string;
 }
 
+/** What a client needs of a proxy, which may run in another process. */
+export type ReachableProxy = Pick<RunningProxy, 'proxyUrl' | 'createInstance'>;
+
 export class AgentClient {
   /** Every answer, byte for byte. */
   readonly received: string[] = [];
-  readonly #proxy: RunningProxy;
+  readonly #proxy: ReachableProxy;
   readonly #instance: InstanceAnswer;
   readonly #ca: string;
 
-  private constructor(proxy: RunningProxy, instance: InstanceAnswer) {
+  private constructor(proxy: ReachableProxy, instance: InstanceAnswer) {
     this.#proxy = proxy;
     this.#instance = instance;
     this.#ca = readFileSync(instance.bundleFile, 'utf8');
   }
 
-  static async of(proxy: RunningProxy): Promise<AgentClient> {
+  static async of(proxy: ReachableProxy): Promise<AgentClient> {
     return new AgentClient(proxy, await proxy.createInstance('ai-agent', 600_000));
   }
 

@@ -57,6 +57,7 @@ describe('the command line', () => {
 
   it.each<[string, string[], number, RegExp]>([
     ['an unknown command', ['strat'], 64, /there is no command "strat"/],
+    ['the word that a worker is started with', ['worker'], 64, /there is no command "worker"/],
     ['an unknown option', ['check', '--confg', 'x'], 64, /--confg/],
     ['no policy', ['check'], 64, /give --config FILE, or --sandbox/],
     ['a file that is not there', ['check', '--config', '/no/such.yaml'], 78, /\/no\/such\.yaml/],

@@ -11,19 +11,27 @@ import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { expect } from 'vitest';
 import { createLog } from '../../src/admin/log.ts';
-import { type Closers, createConnectionStages, createStages, type Ground, type Stages } from '../../src/assembly.ts';
+import { createMetrics, type Metrics } from '../../src/admin/metrics.ts';
+import { type Backing, createConnectionStages, createExchangeStages } from '../../src/assembly.ts';
 import { createAuditStage } from '../../src/audit/exchange-record.ts';
+import type { Configuration } from '../../src/config/configuration.ts';
 import { parseConfiguration } from '../../src/config/parse.ts';
 import { type ConnectionStages, serveConnection } from '../../src/connection.ts';
 import { Deadlines } from '../../src/core/deadlines.ts';
 import { Secret } from '../../src/core/secret.ts';
+import type { CredentialStage } from '../../src/credential/credential.ts';
 import { createVaultSource } from '../../src/credential/sources/vault.ts';
 import { createStageOver } from '../../src/credential/stage.ts';
+import type { ExchangeStages } from '../../src/exchange.ts';
+import type { Closers } from '../../src/ground.ts';
 import { PRESETS } from '../../src/injection/presets/all.ts';
+import { LiveTunnels } from '../../src/listener/live-tunnels.ts';
+import { createLimiter } from '../../src/policy/limiter.ts';
 import { caId, createCaCertificate, createCaKey } from '../../src/tunnel/issuing-ca.ts';
 import { secureRequests } from '../../src/tunnel/requests.ts';
 import { createWorkloadStage } from '../../src/workload/identify.ts';
-import { createInstanceRegistry } from '../../src/workload/instances.ts';
+import { createInstanceRegistry, type InstanceRegistry } from '../../src/workload/instances.ts';
+import { derivePlaceholders } from '../../src/workload/placeholders.ts';
 import { CaptureSink } from '../fakes/capture-audit.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { FakeUpstream } from '../fakes/fake-upstream.ts';
@@ -48,10 +56,17 @@ export interface World {
   inUse(): number;
 }
 
+export interface PlayedStages {
+  readonly exchange: ExchangeStages;
+  readonly credential: CredentialStage;
+  readonly metrics: Metrics;
+  readonly tunnels: LiveTunnels;
+}
+
 /** What `assertNothingIsLeft` looks at. */
 export interface Remains {
-  readonly stages: Stages;
-  readonly ground: Ground;
+  readonly stages: PlayedStages;
+  readonly instances: InstanceRegistry;
   readonly vault: FakeVaultClient;
   readonly workload: WorkloadScript;
   readonly sink: CaptureSink;
@@ -71,7 +86,7 @@ export interface PlaybookOptions {
 /** A test function for `it`. */
 export function playbook(script: (world: World) => Promise<void>, options: PlaybookOptions = {}): () => Promise<void> {
   return async () => {
-    const { world, remains, closers } = openWorld(options);
+    const { world, remains, closers } = await openWorld(options);
     try {
       await script(world);
       await assertNothingIsLeft(remains);
@@ -86,7 +101,9 @@ const caKeyPem = createCaKey();
 const certificatePem = createCaCertificate(caKeyPem, caId(caKeyPem), Date.now());
 const unused = new Proxy({}, { get: (_, name) => expect.fail(`a playbook has no ${String(name)}`) });
 
-function openWorld({ policy = (text) => text }: PlaybookOptions): { world: World; remains: Remains; closers: Closers } {
+async function openWorld({
+  policy = (text) => text,
+}: PlaybookOptions): Promise<{ world: World; remains: Remains; closers: Closers }> {
   const clock = new FakeClock();
   const closers: Closers = [];
   const parse = (text: string) => parseConfiguration([{ name: 'policy.yaml', text }], { presets: PRESETS });
@@ -96,24 +113,14 @@ function openWorld({ policy = (text) => text }: PlaybookOptions): { world: World
   const sink = new CaptureSink();
   const audit = createAuditStage(sink, clock);
   const instances = createInstanceRegistry(clock);
+  const placeholderKey = randomBytes(32);
   const identify = createWorkloadStage({
     trustDomain: 'test.example',
-    placeholderKey: randomBytes(32),
+    placeholders: (spiffeId, _name, instance) => derivePlaceholders(placeholderKey, spiffeId.uri, instance),
     instances,
     accounts: { userName: () => null, groupName: () => null },
     identities: () => current.configuration.identities,
   });
-  const ground: Ground = {
-    current,
-    log: createLog('debug', (line) => logLines.push(line)),
-    authority: { ca: { certificatePem } as Ground['authority']['ca'], certificateFile: '' },
-    bundles: { pem: '', java: '' },
-    audit,
-    instances,
-    workload: identify,
-    issuer: unused as Ground['issuer'],
-    sandbox: null,
-  };
   const vault = new FakeVaultClient();
   const fakeUpstream = new FakeUpstream();
   const unrecorded: string[] = [];
@@ -123,15 +130,27 @@ function openWorld({ policy = (text) => text }: PlaybookOptions): { world: World
     if (open <= closed) unrecorded.push(`${head.method} ${head.target}`);
   };
   const thrown: string[] = [];
-  const stages = stagesOver(ground, clock, vault, fakeUpstream, closers, thrown);
-  const connectionStages = withoutTls(ground, stages, thrown);
+  const backing = {
+    current,
+    log: createLog('debug', (line) => logLines.push(line)),
+    leaves: unused as Backing['leaves'],
+    audit,
+    workload: identify,
+    credential: credentialsOver(current.configuration.sources, clock, vault),
+    admit: admitBy(clock),
+    metrics: createMetrics({ openConnections: () => 0, liveLeases: () => 0, liveInstances: () => 0 }),
+    upstream: current.configuration.proxy.upstream,
+    issuingCa: certificatePem,
+  } satisfies Backing;
+  const stages = stagesOver(backing, clock, fakeUpstream, closers, thrown);
+  const connectionStages = withoutTls(backing, stages, thrown);
   const { instance, token } = instances.create('agent', 3_600_000);
   const serving = new Set<Promise<void>>();
-  const workload = new WorkloadScript(identify.describe('agent', instance.id), token, (connection) => {
+  const workload = new WorkloadScript(await identify.describe('agent', instance.id), token, (connection) => {
     const served = serveConnection(connectionStages, connection).finally(() => serving.delete(served));
     serving.add(served);
   });
-  const remains = { stages, ground, vault, workload, sink, logLines, unrecorded, serving, thrown };
+  const remains = { stages, instances, vault, workload, sink, logLines, unrecorded, serving, thrown };
   const world: World = {
     workload,
     vault,
@@ -158,45 +177,47 @@ const carelessly = (error: unknown): string => inspect(error, { depth: 12, showH
 const sinkHasIntent = (sink: CaptureSink, line: CaptureSink['lines'][number]): boolean =>
   sink.lines.some((other) => other['kind'] === 'intent' && other['exchange'] === line['exchange']);
 
-/** The real stages, but for what would dial: Vault's client and the upstream. */
-function stagesOver(
-  ground: Ground,
-  clock: FakeClock,
-  vault: FakeVaultClient,
-  upstream: FakeUpstream,
-  closers: Closers,
-  thrown: string[],
-): Stages {
-  const built = createStages(ground, ground.current.configuration, clock, closers);
+function credentialsOver(sources: Configuration['sources'], clock: FakeClock, vault: FakeVaultClient): CredentialStage {
   const mintToken = async (caller: { spiffeId: { uri: string } }): Promise<Secret> =>
     Secret.copyOf(Buffer.from(`a JWT of ${caller.spiffeId.uri}`));
   const made = new Map(
-    ground.current.configuration.sources.map((options) => [
-      options.name,
-      createVaultSource({ options, client: vault, clock, mintToken }),
-    ]),
+    sources.map((options) => [options.name, createVaultSource({ options, client: vault, clock, mintToken })]),
   );
   const find = (name: string) => made.get(name) ?? expect.fail(`no source ${name}`);
-  const credential = createStageOver({ find, close: async () => {} }, { clock, random: () => 0.5 });
-  const exchange: Stages['exchange'] = {
-    ...built.exchange,
-    obtain: (permit, signal) => credential.obtain(permit, signal),
-    release: (given) => credential.release(given),
+  return createStageOver({ find, close: async () => {} }, { clock, random: () => 0.5 });
+}
+
+function admitBy(clock: FakeClock): Backing['admit'] {
+  const limiter = createLimiter(clock);
+  return (permit) => limiter.admit(permit);
+}
+
+/** The real stages, but for what would dial. */
+function stagesOver(
+  backing: Backing & { readonly credential: CredentialStage },
+  clock: FakeClock,
+  upstream: FakeUpstream,
+  closers: Closers,
+  thrown: string[],
+): PlayedStages {
+  const built = createExchangeStages(backing, clock, closers);
+  const exchange: ExchangeStages = {
+    ...built,
     send: (request, signal) => upstream.send(request, signal),
     observe: (summary) => {
       thrown.push(carelessly(summary.error));
-      built.exchange.observe(summary);
+      built.observe(summary);
     },
   };
-  return { ...built, credential, exchange };
+  return { exchange, credential: backing.credential, metrics: backing.metrics, tunnels: new LiveTunnels() };
 }
 
 /** The bytes inside a tunnel as they are: what TLS does is test/wire's affair. */
-function withoutTls(ground: Ground, stages: Stages, thrown: string[]): ConnectionStages {
-  const { limits } = ground.current.configuration.proxy;
+function withoutTls(backing: Backing, stages: PlayedStages, thrown: string[]): ConnectionStages {
+  const { limits } = backing.current.configuration.proxy;
   // Of its own, so that idle tunnels do not end where a script lets a lease grow old.
   const clock = new FakeClock();
-  const built = createConnectionStages(ground, stages, clock);
+  const built = createConnectionStages(backing, stages.tunnels, stages.exchange, clock);
   const parts = { limits, deadlines: new Deadlines(clock, limits.idleTimeoutMs) };
   return {
     ...built,

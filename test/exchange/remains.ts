@@ -10,7 +10,7 @@ import type { Remains } from './playbook.ts';
 const SETTLE_MS = 5_000;
 
 export async function assertNothingIsLeft(remains: Remains): Promise<void> {
-  const { stages, ground, vault, workload, sink, logLines, unrecorded, serving, thrown } = remains;
+  const { stages, instances, vault, workload, sink, logLines, unrecorded, serving, thrown } = remains;
   workload.leavesEverything();
   await within(Promise.all(serving), 'a connection is still being served');
   expect(unrecorded, 'requests that left without an intent on record').toEqual([]);
@@ -24,7 +24,7 @@ export async function assertNothingIsLeft(remains: Remains): Promise<void> {
     ...logLines,
     ...thrown,
     await stages.metrics.text(),
-    JSON.stringify([stages.credential.list(), ground.instances.list()]),
+    JSON.stringify([stages.credential.list(), instances.list()]),
     workload.received(),
   ].join('\n');
   expect(leaksIn(readable, vault.issued), 'secrets in audit, log, errors, metrics, status or answers').toEqual([]);

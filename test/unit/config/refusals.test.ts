@@ -134,6 +134,8 @@ describe('quantities that are refused', () => {
       proxy('{ limits: { maxConnections: 0 } }'),
       '5:35 spec.limits.maxConnections: 0 is too small; at least 1',
     ],
+    'no workers': [proxy('{ workers: 0 }'), '5:18 spec.workers: 0 is too small; at least 1'],
+    'a crowd of workers': [proxy('{ workers: 65 }'), '5:18 spec.workers: 65 is too large; at most 64'],
     'a token that lives too long': [
       proxy('{ issuer: { tokenLifetime: 1h } }'),
       '5:34 spec.issuer.tokenLifetime: 1h is out of bounds; from 1s to 10m',

@@ -11,6 +11,7 @@ import { createWorkloadStage } from '../../../src/workload/identify.ts';
 import { createInstanceRegistry } from '../../../src/workload/instances.ts';
 import { processOf } from '../../../src/workload/local-process.ts';
 import type { SelectorOptions, WorkloadIdentityOptions } from '../../../src/workload/options.ts';
+import { rememberPlaceholders } from '../../../src/workload/placeholders.ts';
 import { socketOwner } from '../../../src/workload/socket-owner.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 
@@ -60,9 +61,10 @@ const identity = (workload: string, ...selectors: SelectorOptions[]): WorkloadId
 
 function stage(identities: WorkloadIdentityOptions[], instances = createInstanceRegistry(new FakeClock())) {
   const accounts = { userName: () => 'agent', groupName: () => null };
+  const placeholdersOf = rememberPlaceholders(Buffer.alloc(32));
   return createWorkloadStage({
     trustDomain: 'test.example',
-    placeholderKey: Buffer.alloc(32),
+    placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
     instances,
     accounts,
     identities: () => identities,
@@ -194,9 +196,10 @@ describe('account names', () => {
 });
 
 describe('placeholders', () => {
-  it('are one object for all connections of an instance, and another for another instance', () => {
+  it('are one object for all connections of an instance, and another for another instance', async () => {
     const workloads = stage([identity('ai-agent')]);
-    const [first, again, other] = ['i-1', 'i-1', 'i-2'].map((id) => workloads.describe('ai-agent', id).placeholders);
+    const described = await Promise.all(['i-1', 'i-1', 'i-2'].map((id) => workloads.describe('ai-agent', id)));
+    const [first, again, other] = described.map(({ placeholders }) => placeholders);
     expect(again).toBe(first);
     expect(other?.apiKey).not.toBe(first?.apiKey);
   });

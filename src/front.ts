@@ -1,0 +1,93 @@
+/**
+ * Duty: the side of the proxy that meets workloads, as start, reload and end see it; here all of it is in this process.
+ * In → Out: ground → a bound listener with hops 1 to 9 behind it, and the leases that they use.
+ * Not here: the same with worker processes (crew-front.ts), which is loaded only where there are some.
+ */
+import { randomInt } from 'node:crypto';
+import { createMetrics } from './admin/metrics.ts';
+import { createPath } from './assembly.ts';
+import type { Clock } from './core/clock.ts';
+import type { CredentialStage } from './credential/credential.ts';
+import { createCredentialStage } from './credential/stage.ts';
+import { type Closers, type Ground, upstreamOptions } from './ground.ts';
+import type { Endpoint } from './listener/connection.ts';
+import { openExplicitListener } from './listener/explicit.ts';
+import { createLimiter } from './policy/limiter.ts';
+import type { WorkerListing } from './workers/crew.ts';
+
+export interface Front {
+  readonly bound: Endpoint;
+  readonly credential: CredentialStage;
+  metrics(): Promise<string>;
+  /** Empty where this process carries the traffic itself. */
+  workers(): readonly WorkerListing[];
+  /** What the ground holds as current now decides every new request when this resolves. */
+  takeRevision(): Promise<void>;
+  /** Its tunnels end now. */
+  endInstance(id: string): void;
+  /** Takes nothing new; what is under way has so long. */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+/** @throws EgressError `configuration_invalid` where the address cannot be bound. */
+export async function openFront(ground: Ground, clock: Clock, closers: Closers): Promise<Front> {
+  const { configuration } = ground.current;
+  const { proxy } = configuration;
+  const credential = createCredentials(ground, clock);
+  const limiter = createLimiter(clock);
+  const metrics = createMetrics({
+    openConnections: () => listener?.openConnections ?? 0,
+    liveLeases: () => credential.list().length,
+    liveInstances: () => ground.instances.list().length,
+  });
+  const path = createPath(
+    {
+      current: ground.current,
+      log: ground.log,
+      leaves: ground.authority.ca,
+      audit: ground.audit,
+      workload: ground.workload,
+      credential,
+      admit: (permit) => limiter.admit(permit),
+      metrics,
+      upstream: upstreamOptions(configuration, ground.sandbox),
+      issuingCa: ground.authority.ca.certificatePem,
+    },
+    clock,
+    closers,
+  );
+  const listenerOptions = { ...proxy.listeners.explicit, maxConnections: proxy.limits.maxConnections };
+  const listener = await openExplicitListener(listenerOptions, clock, path.serve);
+  closers.push(() => listener.drain(0));
+  return {
+    bound: listener.bound,
+    credential,
+    metrics: () => metrics.text(),
+    workers: () => [],
+    takeRevision: async () => {},
+    endInstance: (id) => path.tunnels.closeInstance(id),
+    drain: async (deadlineMs) => {
+      path.tunnels.drainAll();
+      await listener.drain(deadlineMs);
+    },
+  };
+}
+
+/** Between 0 and 1, for jitter only. */
+const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32;
+
+export function createCredentials(
+  ground: Ground,
+  clock: Clock,
+  onRetired: (key: string) => void = () => {},
+): CredentialStage {
+  return createCredentialStage({
+    sources: () => ground.current.configuration.sources,
+    mintToken: async (workload, audience) => ground.issuer.mint(workload, audience),
+    sandboxVaultAddress: ground.sandbox?.vault.address ?? null,
+    maxLeasesPerWorkload: ground.current.configuration.proxy.limits.maxLeasesPerWorkload,
+    clock,
+    random: systemRandom,
+    onRetired,
+  });
+}

@@ -1,0 +1,151 @@
+/**
+ * Duty: what the stages stand on, opened once: keys, audit, instances, issuer, sandbox.
+ * In → Out: a configuration → the ground; who opens it pushes how to end it.
+ * Holds: keys are read here and go no further than the stage that needs them; a worker has none of this.
+ * Not here: the stages (assembly.ts); start, reload and end (app.ts).
+ */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { getCACertificates } from 'node:tls';
+import { createLog, type Log } from './admin/log.ts';
+import { type AuditSink, type AuditStage, createAuditStage } from './audit/exchange-record.ts';
+import { openFileSink } from './audit/sinks/file-sink.ts';
+import type { Configuration } from './config/configuration.ts';
+import type { Clock } from './core/clock.ts';
+import type { Sandbox } from './sandbox/open.ts';
+import type { SandboxOptions } from './sandbox/options.ts';
+import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
+import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
+import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
+import type { UpstreamOptions } from './upstream/options.ts';
+import { createAccountNames } from './workload/accounts.ts';
+import { createWorkloadStage, type WorkloadStage } from './workload/identify.ts';
+import { createInstanceRegistry, type InstanceRegistry } from './workload/instances.ts';
+import { createIssuerKey, type Issuer, openIssuer } from './workload/issuer.ts';
+import { openIssuerEndpoint } from './workload/issuer-endpoint.ts';
+import { rememberPlaceholders } from './workload/placeholders.ts';
+
+/** Whoever builds pushes how to end it; ended in reverse order. */
+export type Closers = (() => Promise<unknown>)[];
+
+export interface GroundOptions {
+  readonly ownUid: number;
+  /** PEM files with roots that the user's programs trust already. */
+  readonly userRootFiles: readonly string[];
+  /** Takes the lines of the diagnostic log. */
+  readonly log: (line: string) => void;
+}
+
+export interface Authority {
+  readonly ca: IssuingCa;
+  readonly certificateFile: string;
+}
+
+export function openAuthority(configuration: Configuration, ownUid: number, clock: Clock): Authority {
+  const { directory } = configuration.proxy.issuingCA;
+  const keyPem = openKeyFile(join(directory, 'ca-key.pem'), ownUid, createCaKey);
+  const { material, certificateFile } = openCaFiles(directory, keyPem, clock.now());
+  return { ca: createIssuingCa(material, clock), certificateFile };
+}
+
+/** What the stages stand on. */
+export interface Ground {
+  /** Swapped whole by a reload; every request reads it anew. */
+  readonly current: { configuration: Configuration };
+  readonly log: Log;
+  /** Takes whole lines of the diagnostic log. */
+  readonly writeLog: (line: string) => void;
+  readonly authority: Authority;
+  readonly bundles: BundleFiles;
+  readonly sink: AuditSink;
+  readonly audit: AuditStage;
+  readonly instances: InstanceRegistry;
+  readonly workload: WorkloadStage;
+  readonly issuer: Issuer;
+  readonly sandbox: Sandbox | null;
+}
+
+export async function openGround(
+  options: GroundOptions,
+  configuration: Configuration,
+  clock: Clock,
+  closers: Closers,
+): Promise<Ground> {
+  const { proxy } = configuration;
+  const current = { configuration };
+  const log = createLog(proxy.log.level, options.log);
+  makeStateDirectory(proxy.stateDirectory);
+  const authority = openAuthority(configuration, options.ownUid, clock);
+  const roots = trustedRoots(options.userRootFiles);
+  const bundles = writeBundles(proxy.stateDirectory, authority.ca.certificatePem, roots, clock.now());
+  const sink = openFileSink(proxy.audit, clock);
+  const audit = createAuditStage(sink, clock);
+  closers.push(() => audit.close());
+  const placeholderKey = openKeyFile(join(proxy.stateDirectory, 'placeholder.key'), options.ownUid, () =>
+    randomBytes(32),
+  );
+  const placeholdersOf = rememberPlaceholders(placeholderKey);
+  const instances = createInstanceRegistry(clock);
+  const workload = createWorkloadStage({
+    trustDomain: proxy.trustDomain,
+    placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
+    instances,
+    accounts: createAccountNames(),
+    identities: () => current.configuration.identities,
+  });
+  const issuerKey = openKeyFile(join(proxy.stateDirectory, 'issuer-key.json'), options.ownUid, createIssuerKey);
+  const issuer = await openIssuer({ ...proxy.issuer, key: issuerKey, clock });
+  const endpoint = await openIssuerEndpoint(issuer, proxy.issuer.listen);
+  closers.push(() => endpoint.close());
+  const sandbox = proxy.sandbox === null ? null : await startSandbox(proxy.sandbox, configuration, issuer.url, clock);
+  if (sandbox !== null) closers.push(() => sandbox.close());
+  return {
+    current,
+    log,
+    writeLog: options.log,
+    authority,
+    bundles,
+    sink,
+    audit,
+    instances,
+    workload,
+    issuer,
+    sandbox,
+  };
+}
+
+async function startSandbox(
+  options: SandboxOptions,
+  configuration: Configuration,
+  issuerUrl: string,
+  clock: Clock,
+): Promise<Sandbox> {
+  const { openSandbox } = await import('./sandbox/open.ts');
+  const workloads = configuration.identities.map((identity) => identity.workload);
+  return openSandbox(options, { clock, issuerUrl, trustDomain: configuration.proxy.trustDomain, workloads });
+}
+
+function trustedRoots(userFiles: readonly string[]): string[] {
+  const own = userFiles.flatMap((file) => {
+    try {
+      return [readFileSync(file, 'utf8')];
+    } catch {
+      return [];
+    }
+  });
+  return [...getCACertificates('system'), ...getCACertificates('bundled'), ...own];
+}
+
+/** Options of hop 7, with the sandbox's destinations where there is one. */
+export function upstreamOptions(configuration: Configuration, sandbox: Sandbox | null): UpstreamOptions {
+  const { upstream } = configuration.proxy;
+  if (sandbox === null) return upstream;
+  const { port, rootPem, hosts } = sandbox.upstreams;
+  return {
+    ...upstream,
+    resolve: [...upstream.resolve, ...hosts.map((host) => ({ host, port: 443, address: '127.0.0.1', dialPort: port }))],
+    allowedNetworks: [...upstream.allowedNetworks, { network: Uint8Array.of(127, 0, 0, 1), prefix: 32 }],
+    extraRoots: [...upstream.extraRoots, rootPem],
+  };
+}
