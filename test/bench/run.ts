@@ -21,8 +21,9 @@ import { keepAlive } from './rows/keep-alive.ts';
 import { latency } from './rows/latency.ts';
 import { sigv4 } from './rows/sigv4.ts';
 import { streams } from './rows/streams.ts';
+import { workers } from './rows/workers.ts';
 
-const ROWS: readonly Row[] = [keepAlive, sigv4, freshTunnel, latency, streams, bulk, generator];
+const ROWS: readonly Row[] = [keepAlive, sigv4, freshTunnel, latency, streams, bulk, workers, generator];
 const EXIT_USAGE = 64;
 const EXIT_UNAVAILABLE = 69;
 const EXIT_INTERRUPTED = 130;

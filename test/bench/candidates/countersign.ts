@@ -31,6 +31,7 @@ export async function startCountersign(
   port: number,
   upstreamPort: number,
   nodeFlags: readonly string[],
+  workers = 1,
 ): Promise<Countersign> {
   // Short: a socket's path has 107 bytes. Of its own: a start must not find the state of the one before.
   const folder = join(room.folder, `c${performance.now().toFixed(0)}`);
@@ -41,6 +42,7 @@ export async function startCountersign(
     PROXY_PORT: String(port),
     UPSTREAM_CERT: room.certificate.file,
     FOLDER: folder,
+    WORKERS: String(workers),
   };
   let text = readFileSync(new URL('../policy.yaml', import.meta.url), 'utf8');
   for (const [word, value] of Object.entries(words)) text = text.replaceAll(word, value);
