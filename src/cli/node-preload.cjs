@@ -1,6 +1,6 @@
 /**
  * Duty: makes the HTTP agents that a Node program creates for itself use the proxy of its environment, as NODE_USE_ENV_PROXY does
- *   for the global ones. The AWS SDKs make their own.
+ *   for the global ones. The AWS SDKs make their own, and some of them would speak HTTP/2, which this proxy does not.
  * Holds: an agent that was given options of its own for this, or is of a class of its own, is left alone.
  * Source: nodejs.org/api/http.html, `new Agent({ proxyEnv })` (22.21, 24.5). Loaded into the agent's process by NODE_OPTIONS, so plain
  *   CommonJS that any Node takes; the one file here that is not part of the proxy.
@@ -8,7 +8,7 @@
 'use strict';
 const http = require('node:http');
 const https = require('node:https');
-const { syncBuiltinESMExports } = require('node:module');
+const Module = require('node:module');
 
 for (const module of [http, https]) {
   const Agent = module.Agent;
@@ -22,4 +22,14 @@ for (const module of [http, https]) {
   });
   module.Agent = proxied;
 }
-syncBuiltinESMExports();
+Module.syncBuiltinESMExports();
+
+/** @type {typeof Module & { _load(request: string, ...rest: unknown[]): Record<string, unknown> }} */
+const loader = /** @type {never} */ (Module);
+const load = loader._load;
+loader._load = function loadOverHttp1(request, ...rest) {
+  const loaded = load.call(this, request, ...rest);
+  // The default of client-bedrock-runtime and a few others; both handlers take the same options.
+  if (request === '@smithy/node-http-handler') loaded['NodeHttp2Handler'] = loaded['NodeHttpHandler'];
+  return loaded;
+};

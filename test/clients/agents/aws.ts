@@ -16,15 +16,13 @@ import {
 } from '@aws-sdk/client-s3';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { Upload } from '@aws-sdk/lib-storage';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { done } from './done.ts';
 
 const region = 'us-east-1';
 const sts = new STSClient({ region, maxAttempts: 1 });
 const s3 = new S3Client({ region, maxAttempts: 1 });
 const dynamo = new DynamoDBClient({ region, maxAttempts: 1 });
-// Its default handler speaks HTTP/2 only and knows no proxy.
-const bedrock = new BedrockRuntimeClient({ region, maxAttempts: 1, requestHandler: new NodeHttpHandler() });
+const bedrock = new BedrockRuntimeClient({ region, maxAttempts: 1 });
 const Bucket = 'agent-data';
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const read = async (Key: string): Promise<string> =>
