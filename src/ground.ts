@@ -19,7 +19,7 @@ import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
 import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import type { UpstreamOptions } from './upstream/options.ts';
-import { createAccountNames } from './workload/accounts.ts';
+import { createAttestation } from './workload/attestation.ts';
 import { createWorkloadStage, type WorkloadStage } from './workload/identify.ts';
 import { createInstanceRegistry, type InstanceRegistry } from './workload/instances.ts';
 import { createIssuerKey, type Issuer, openIssuer } from './workload/issuer.ts';
@@ -91,8 +91,9 @@ export async function openGround(
     trustDomain: proxy.trustDomain,
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
     instances,
-    accounts: createAccountNames(),
+    attestation: createAttestation(),
     identities: () => current.configuration.identities,
+    clock,
   });
   const issuerKey = openKeyFile(join(proxy.stateDirectory, 'issuer-key.json'), options.ownUid, createIssuerKey);
   const issuer = await openIssuer({ ...proxy.issuer, key: issuerKey, clock });

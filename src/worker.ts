@@ -31,7 +31,7 @@ import {
   type WorkerRevision,
 } from './workers/topics.ts';
 import { admitRemotely } from './workers/worker-permits.ts';
-import { createAccountNames } from './workload/accounts.ts';
+import { createAttestation } from './workload/attestation.ts';
 import { createWorkloadStage } from './workload/identify.ts';
 
 export interface RunningWorker {
@@ -165,8 +165,9 @@ class Worker implements Desk, RunningWorker {
           trustDomain: proxy.trustDomain,
           placeholders: (_spiffeId, name, instance) => this.#instances.placeholders(name, instance),
           instances: this.#instances,
-          accounts: createAccountNames(),
+          attestation: createAttestation(),
           identities: () => current.configuration.identities,
+          clock: systemClock,
         }),
         credential: this.#credentials,
         admit: (permit) => admitRemotely(channel, permit) ?? NOTHING_HELD,

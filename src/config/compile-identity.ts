@@ -6,11 +6,12 @@
  * Not here: the evidence itself (workload/).
  */
 import { EgressError } from '../core/errors.ts';
-import { formatIp, parseIp } from '../core/ip-address.ts';
+import { formatIp, parseIp, unmapped } from '../core/ip-address.ts';
 import { createSpiffeId } from '../core/spiffe-id.ts';
 import type { SelectorKey, SelectorOptions, WorkloadIdentityOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
 import { namespaceOf, qualify } from './names.ts';
+import { parseNetwork } from './network.ts';
 import { type ProblemList, quoted } from './problems.ts';
 
 export interface ProxyIdentity {
@@ -75,16 +76,16 @@ export function compileIdentity(
 function compileSelectors({ document, raw }: ShapedAs<'WorkloadIdentity'>, problems: ProblemList): SelectorOptions[] {
   const selectors: SelectorOptions[] = [];
   for (const [i, entry] of (document.spec.selectors ?? []).entries()) {
-    const keys = (Object.keys(entry) as SelectorKey[]).filter((key) => entry[key] !== undefined);
+    const given = Object.entries(entry) as [SelectorKey, readonly (string | number)[]][];
     const at = ['spec', 'selectors', i];
-    if (keys.length === 0)
+    if (given.length === 0)
       problems.add(raw.at(at), at, 'the selector is empty', 'write it like unix:uid: [1001], or remove it');
-    for (const key of keys) {
+    for (const [key, list] of given) {
       const path = [...at, key];
       if (selectors.some((other) => other.key === key)) {
         problems.add(raw.atKey(path), path, `the selector ${key} is there twice`, 'list all its values in one');
       }
-      const values = (entry[key] ?? []).map(String);
+      const values = list.map(String);
       selectors.push({ key, values: key === 'net:source' ? checkSources(raw, path, values, problems) : values });
     }
   }
@@ -99,16 +100,25 @@ function checkSources(
   problems: ProblemList,
 ): string[] {
   return values.map((value, i) => {
-    const bytes = parseIp(value);
-    if (bytes !== null) return formatIp(bytes);
-    problems.add(
-      raw.at([...path, i]),
-      [...path, i],
-      `${quoted(value)} is not an IP address`,
-      'write single addresses; networks are not built yet',
-    );
+    const parsed = value.includes('/') ? parseNetwork(value) : addressAlone(value);
+    if (typeof parsed === 'string') return parsed;
+    if ('network' in parsed) return networkText(parsed);
+    const at = [...path, i];
+    problems.add(raw.at(at), at, `${quoted(value)} ${parsed.fault}`, parsed.hint);
     return value;
   });
+}
+
+function addressAlone(value: string): string | { fault: string; hint: string } {
+  const bytes = parseIp(value);
+  if (bytes !== null) return formatIp(unmapped(bytes));
+  return { fault: 'is not an IP address', hint: 'write it like 10.0.0.7, or a network like 10.0.0.0/8' };
+}
+
+/** As the evidence spells it: what is mapped into IPv6 is IPv4. */
+function networkText({ network, prefix }: { network: Uint8Array; prefix: number }): string {
+  const bytes = prefix < 96 ? network : unmapped(network);
+  return `${formatIp(bytes)}/${prefix - 8 * (network.length - bytes.length)}`;
 }
 
 function checkStrength(

@@ -112,7 +112,9 @@ const selector = z.strictObject({
   'unix:user': list(text).optional(),
   'unix:group': list(text).optional(),
   'cgroup:path': list(absolutePath).optional(),
-  'net:source': list(spelled('an IP address', /^[0-9A-Fa-f.:]{2,45}$/, '10.0.0.7')).optional(),
+  'net:source': list(
+    spelled('an IP address or a network', /^[0-9A-Fa-f.:]{2,45}(?:\/[0-9]{1,3})?$/, '10.0.0.7', '10.0.0.0/8'),
+  ).optional(),
 });
 
 export const workloadIdentity = z.strictObject({

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { SpiffeId } from '../core/spiffe-id.ts';
 
 /** Hop 1: a connection that was accepted within the limits. The spine owns the socket from here on. */
 export interface Connection {
@@ -9,6 +10,8 @@ export interface Connection {
   readonly way: 'explicit';
   readonly remote: Endpoint;
   readonly local: Endpoint;
+  /** Proven by the certificate of a TLS handshake with the listener; absent where there was none. */
+  readonly svid?: SpiffeId;
   /** Epoch `ms`. */
   readonly acceptedAt: number;
 }

@@ -7,7 +7,7 @@
  *   5214 (ISATAP), 4291 §2.5.5 (mapped, compatible), 2765 §2.1 (translated).
  * Not here: text to bytes (core/ip-address.ts); NAT64 prefixes that a network chose for itself, which nobody can know.
  */
-import { parseIp } from '../core/ip-address.ts';
+import { parseIp, unmapped } from '../core/ip-address.ts';
 import type { UpstreamOptions } from './options.ts';
 
 export type AddressVerdict = 'public' | 'allowed' | 'prohibited';
@@ -90,13 +90,6 @@ export function checkAddress(bytes: Uint8Array, options: Pick<UpstreamOptions, '
     if (innerVerdict === 'allowed' && verdict === 'public') verdict = 'allowed';
   }
   return verdict;
-}
-
-/** The IPv4 address that an IPv4-mapped one is on the wire; others as they are. */
-export function unmapped(bytes: Uint8Array): Uint8Array {
-  if (bytes.length !== 16 || bytes[10] !== 0xff || bytes[11] !== 0xff) return bytes;
-  for (let i = 0; i < 10; i++) if (bytes[i] !== 0) return bytes;
-  return bytes.subarray(12);
 }
 
 function checkOne(bytes: Uint8Array, allowedNetworks: readonly Network[]): AddressVerdict {

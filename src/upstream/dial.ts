@@ -12,8 +12,7 @@ import { connect as connectTls, type SecureContext, TLSSocket } from 'node:tls';
 import type { Authority } from '../core/authority.ts';
 import type { Clock } from '../core/clock.ts';
 import { EgressError, type ErrorCode, toEgressError } from '../core/errors.ts';
-import { formatIp, parseIp } from '../core/ip-address.ts';
-import { unmapped } from './address-guard.ts';
+import { formatIp, parseIp, unmapped } from '../core/ip-address.ts';
 import type { DialTarget } from './resolve.ts';
 import { checkIdentity } from './trust.ts';
 

@@ -11,8 +11,8 @@ import { promises as dns } from 'node:dns';
 import type { Authority } from '../core/authority.ts';
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
-import { formatIp, parseIp } from '../core/ip-address.ts';
-import { checkAddress, unmapped } from './address-guard.ts';
+import { formatIp, parseIp, unmapped } from '../core/ip-address.ts';
+import { checkAddress } from './address-guard.ts';
 import type { UpstreamOptions } from './options.ts';
 
 /** What a resolver said: address texts, unjudged. */

@@ -4,7 +4,7 @@
  * Source: passwd(5), group(5). Directory services (NSS) are not asked: that would put a network call on the way.
  */
 import { readFileSync, statSync } from 'node:fs';
-import type { AccountNames } from './identify.ts';
+import type { AccountNames } from './attestors/local-process.ts';
 
 export function createAccountNames(passwd = '/etc/passwd', group = '/etc/group'): AccountNames {
   const users = new AccountTable(passwd);

@@ -1,27 +1,23 @@
 /**
  * Duty: who is calling.
- * In → Out: Tunnel → Workload, by instance token or by the kernel's evidence and the selectors.
+ * In → Out: Tunnel → Workload: the instance of an instance token, otherwise the one identity whose selectors all match.
  * Holds: a token that is wrong ends it, no weaker evidence is tried; two identities that match are none; unknown rather
  *   than guessed.
- * Fails: `identity_required`, with the same words for "no token" and "wrong token".
+ * Fails: `identity_required`; strangers see the same for every cause, the audit has it as detail.
  * Source: SPIFFE-ID §2; selectors as in config/README.md.
+ * Not here: the sources of evidence (attestors/, listed in attestation.ts).
  */
 
+import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import { createSpiffeId, type SpiffeId } from '../core/spiffe-id.ts';
-import type { Connection } from '../listener/connection.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
-import type { Instance } from './instances.ts';
-import { type ProcessFacts, processOf } from './local-process.ts';
+import type { Attestation } from './attestation.ts';
+import { type Attestor, createSubject, type Subject, type VerifiedToken } from './attestor.ts';
+import { type Instance, isInstanceToken } from './instances.ts';
 import type { SelectorKey, WorkloadIdentityOptions } from './options.ts';
 import { tokenIn } from './proxy-authorization.ts';
-import { type SocketOwner, socketOwner } from './socket-owner.ts';
 import type { Placeholders, Workload } from './workload.ts';
-
-export interface AccountNames {
-  userName(uid: number): string | null;
-  groupName(gid: number): string | null;
-}
 
 /** At once where it is known in this process. */
 type Eventually<T> = T | Promise<T>;
@@ -34,9 +30,10 @@ export interface IdentifyParts {
     find(token: string): Eventually<Instance | null>;
     isAlive(id: string): boolean;
   };
-  readonly accounts: AccountNames;
+  readonly attestation: Attestation;
   /** Read anew for every tunnel, so that a reload counts from the next one on. */
   readonly identities: () => readonly WorkloadIdentityOptions[];
+  readonly clock: Clock;
 }
 
 export interface WorkloadStage {
@@ -49,59 +46,98 @@ export interface WorkloadStage {
 }
 
 export function createWorkloadStage(parts: IdentifyParts): WorkloadStage {
-  const describe = async (
-    name: string,
-    instance: string | null,
-    evidence: readonly string[] = [],
-  ): Promise<Workload> => {
-    const spiffeId = createSpiffeId(parts.trustDomain, `/${name}`);
-    const placeholders = await parts.placeholders(spiffeId, name, instance);
+  return new Registrar(parts);
+}
+
+class Registrar implements WorkloadStage {
+  readonly #parts: IdentifyParts;
+
+  constructor(parts: IdentifyParts) {
+    this.#parts = parts;
+  }
+
+  async identify({ connection, proxyAuthorization }: Tunnel): Promise<Workload> {
+    const { kernel } = this.#parts.attestation;
+    if (proxyAuthorization === null) return this.#byEvidence(createSubject(connection, null, kernel));
+    const token = tokenIn(proxyAuthorization);
+    if (token === null) throw unidentified('Proxy-Authorization holds no token');
+    if (isInstanceToken(token)) return this.#byInstance(token);
+    return this.#byEvidence(createSubject(connection, await this.#verified(token), kernel));
+  }
+
+  isCurrent({ name, instance, provenUntil }: Workload): boolean {
+    const { instances, identities, clock } = this.#parts;
+    return (
+      (instance === null || instances.isAlive(instance)) &&
+      (provenUntil === undefined || clock.now() < provenUntil) &&
+      identities().some((identity) => identity.workload === name)
+    );
+  }
+
+  async describe(name: string, instance: string | null): Promise<Workload> {
+    return this.#workload(name, instance, []);
+  }
+
+  async #workload(name: string, instance: string | null, evidence: readonly string[]): Promise<Workload> {
+    const spiffeId = createSpiffeId(this.#parts.trustDomain, `/${name}`);
+    const placeholders = await this.#parts.placeholders(spiffeId, name, instance);
     return { name, spiffeId, instance, evidence, placeholders };
-  };
-  const byToken = async (credentials: string): Promise<Workload> => {
-    const token = tokenIn(credentials);
-    const instance = token === null ? null : await parts.instances.find(token);
-    if (instance === null || !parts.identities().some((identity) => identity.workload === instance.workload))
-      throw unidentified();
-    return describe(instance.workload, instance.id, ['token:instance']);
-  };
-  const byKernel = async (connection: Connection): Promise<Workload> => {
-    const identities = parts.identities().filter((identity) => identity.selectors.length > 0);
-    if (identities.length === 0) throw unidentified();
-    const owner = await socketOwner(connection.remote, connection.local);
-    const evidence = new Evidence(connection, owner, parts.accounts);
+  }
+
+  async #byInstance(token: string): Promise<Workload> {
+    const instance = await this.#parts.instances.find(token);
+    if (instance === null) throw unidentified('the token is of no instance that lives');
+    if (!this.#parts.identities().some((identity) => identity.workload === instance.workload))
+      throw unidentified('no WorkloadIdentity names the workload of the instance any more');
+    return this.#workload(instance.workload, instance.id, ['token:instance']);
+  }
+
+  /** Whatever the verifier rejects with, the answer is the same: a status of its own would tell a stranger about it. */
+  async #verified(token: string): Promise<VerifiedToken> {
+    const verifier = this.#parts.attestation.tokenVerifiers.find((each) => each.accepts(token));
+    if (verifier === undefined) throw unidentified('nothing here verifies such a token');
+    try {
+      return await verifier.verify(token);
+    } catch (thrown) {
+      const why = thrown instanceof EgressError ? thrown.detail : null;
+      throw unidentified(why ?? 'the token could not be verified', thrown);
+    }
+  }
+
+  async #byEvidence(subject: Subject): Promise<Workload> {
+    if (isContradictory(subject)) throw unidentified('token and certificate prove two identities');
+    const evidence = new Evidence(subject, this.#parts.attestation.attestors);
     const matches = new Map<string, string[]>();
-    for (const identity of identities) {
-      const believed = await evidence.match(identity);
+    for (const identity of this.#parts.identities()) {
+      const believed = identity.selectors.length === 0 ? null : await evidence.match(identity);
       if (believed !== null) matches.set(identity.workload, believed);
     }
     const [only] = matches;
-    if (only === undefined || matches.size > 1) throw unidentified();
-    return describe(only[0], null, only[1]);
-  };
-  return {
-    identify: async (tunnel) =>
-      tunnel.proxyAuthorization === null ? byKernel(tunnel.connection) : byToken(tunnel.proxyAuthorization),
-    isCurrent: (workload) =>
-      (workload.instance === null || parts.instances.isAlive(workload.instance)) &&
-      parts.identities().some((identity) => identity.workload === workload.name),
-    describe: (name, instance) => describe(name, instance),
-  };
+    if (only === undefined) throw unidentified('no WorkloadIdentity matches');
+    if (matches.size > 1) {
+      const names = [...matches.keys()].sort().join(', ');
+      throw unidentified(`${matches.size} identities match: ${names}`);
+    }
+    const workload = await this.#workload(only[0], null, only[1]);
+    return subject.token === null ? workload : { ...workload, provenUntil: subject.token.expiresAt };
+  }
 }
 
-const unidentified = (): EgressError => new EgressError('identity_required');
+const unidentified = (detail: string, cause?: unknown): EgressError =>
+  new EgressError('identity_required', { detail, cause });
 
-/** What the kernel says of one connection; the process is looked up only when a selector asks for it. */
+const isContradictory = ({ token, connection }: Subject): boolean =>
+  token?.spiffeId != null && connection.svid !== undefined && token.spiffeId.uri !== connection.svid.uri;
+
+/** What the attestors say of one subject, each key asked once. */
 class Evidence {
-  readonly #connection: Connection;
-  readonly #owner: SocketOwner | null;
-  readonly #accounts: AccountNames;
-  #process: Promise<ProcessFacts | null> | undefined;
+  readonly #subject: Subject;
+  readonly #attestors: readonly Attestor[];
+  readonly #known = new Map<SelectorKey, Promise<readonly string[]>>();
 
-  constructor(connection: Connection, owner: SocketOwner | null, accounts: AccountNames) {
-    this.#connection = connection;
-    this.#owner = owner;
-    this.#accounts = accounts;
+  constructor(subject: Subject, attestors: readonly Attestor[]) {
+    this.#subject = subject;
+    this.#attestors = attestors;
   }
 
   /** What was believed where every selector matches, otherwise null. */
@@ -116,37 +152,13 @@ class Evidence {
     return believed;
   }
 
-  async #values(key: SelectorKey): Promise<readonly string[]> {
-    if (key === 'net:source') return [this.#connection.remote.address];
-    if (this.#owner === null) return [];
-    const { uid } = this.#owner;
-    if (key === 'unix:uid') return [String(uid)];
-    if (key === 'unix:user') return present(this.#accounts.userName(uid));
-    this.#process ??= processOf(this.#owner);
-    const process = await this.#process;
-    return process === null ? [] : this.#processValues(key, process);
-  }
-
-  async #processValues(key: SelectorKey, process: ProcessFacts): Promise<readonly string[]> {
-    switch (key) {
-      case 'process:name':
-        return [process.name];
-      case 'process:exe':
-        return present(process.exe);
-      case 'process:arg':
-        return process.args;
-      case 'process:sha256':
-        return present(await process.sha256());
-      case 'unix:gid':
-        return process.gid === null ? [] : [String(process.gid)];
-      case 'unix:group':
-        return process.gid === null ? [] : present(this.#accounts.groupName(process.gid));
-      case 'cgroup:path':
-        return present(process.cgroup);
-      default:
-        return [];
+  #values(key: SelectorKey): Promise<readonly string[]> {
+    let values = this.#known.get(key);
+    if (values === undefined) {
+      const attestor = this.#attestors.find((each) => each.answersFor(key));
+      values = attestor === undefined ? Promise.resolve([]) : attestor.values(key, this.#subject);
+      this.#known.set(key, values);
     }
+    return values;
   }
 }
-
-const present = (value: string | null): string[] => (value === null ? [] : [value]);

@@ -31,6 +31,10 @@ export interface InstanceRegistry {
 
 const MAX_INSTANCES = 100_000;
 const TOKEN_BYTES = 32;
+const TOKEN_PREFIX = 'cs_';
+
+/** Whether it claims to be a token of an instance; no other token may begin like one. */
+export const isInstanceToken = (token: string): boolean => token.startsWith(TOKEN_PREFIX);
 
 export function createInstanceRegistry(clock: Clock): InstanceRegistry {
   const byHash = new Map<string, Entry>();
@@ -50,7 +54,7 @@ export function createInstanceRegistry(clock: Clock): InstanceRegistry {
       // A walk over all of them for each new one would make many instances slow.
       if (byHash.size >= MAX_INSTANCES) for (const entry of byHash.values()) live(entry);
       if (byHash.size >= MAX_INSTANCES) throw new EgressError('overload', { detail: 'too many instances' });
-      const token = `cs_${randomBytes(TOKEN_BYTES).toString('base64url')}`;
+      const token = `${TOKEN_PREFIX}${randomBytes(TOKEN_BYTES).toString('base64url')}`;
       const instance: Instance = {
         id: `i-${randomBytes(8).toString('hex')}`,
         workload,

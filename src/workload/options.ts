@@ -16,7 +16,9 @@ export type SelectorKey =
   | 'unix:user'
   | 'unix:group'
   | 'cgroup:path'
-  | 'net:source';
+  | 'net:source'
+  // Some of a family have a parameter: `k8s:pod-label:app`.
+  | `${'docker' | 'k8s' | 'token' | 'spiffe'}:${string}`;
 
 export interface WorkloadIdentityOptions {
   /** Name of the document, qualified by its namespace. */

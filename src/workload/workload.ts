@@ -10,6 +10,8 @@ export interface Workload {
   readonly placeholders: Placeholders;
   /** What was believed, for audit: `token`, `unix:uid=1001`, `process:name=python3`. */
   readonly evidence: readonly string[];
+  /** Epoch `ms` at which what proved it ends; absent where that has no end of its own. */
+  readonly provenUntil?: number;
 }
 
 /** What the workload holds in place of credentials. Worthless anywhere but at this proxy. */

@@ -118,8 +118,13 @@ async function openWorld({
     trustDomain: 'test.example',
     placeholders: (spiffeId, _name, instance) => derivePlaceholders(placeholderKey, spiffeId.uri, instance),
     instances,
-    accounts: { userName: () => null, groupName: () => null },
+    attestation: {
+      attestors: [],
+      tokenVerifiers: [],
+      kernel: { ownerOf: async () => null, processOf: async () => null },
+    },
     identities: () => current.configuration.identities,
+    clock,
   });
   const vault = new FakeVaultClient();
   const fakeUpstream = new FakeUpstream();

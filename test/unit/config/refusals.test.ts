@@ -471,6 +471,14 @@ describe('sources and identities that are refused', () => {
       identity('{ workloadID: w, selectors: [{ net:source: [10.0.0.1] }] }'),
       '5:24 spec.selectors: a source address alone identifies nobody; add unix:uid or cgroup:path, or use instance tokens alone',
     ],
+    'a source that is no address': [
+      identity('{ workloadID: w, selectors: [{ net:source: [10.0.0], unix:uid: [1] }] }'),
+      '5:51 spec.selectors[0]["net:source"][0]: "10.0.0" is not an IP address; write it like 10.0.0.7, or a network like 10.0.0.0/8',
+    ],
+    'a source network with bits behind its prefix': [
+      identity('{ workloadID: w, selectors: [{ net:source: [10.0.0.7/8], unix:uid: [1] }] }'),
+      '5:51 spec.selectors[0]["net:source"][0]: "10.0.0.7/8" is not spelled canonically; write 10.0.0.0/8',
+    ],
     'a selector twice': [
       identity('{ workloadID: w, selectors: [{ unix:uid: [1] }, { unix:uid: [2] }] }'),
       '5:57 spec.selectors[1]["unix:uid"]: the selector unix:uid is there twice; list all its values in one',

@@ -4,9 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseAuthority } from '../../../src/core/authority.ts';
+import { EgressError } from '../../../src/core/errors.ts';
+import { createSpiffeId, type SpiffeId } from '../../../src/core/spiffe-id.ts';
 import type { Connection } from '../../../src/listener/connection.ts';
 import type { Tunnel } from '../../../src/tunnel/tunnel.ts';
 import { createAccountNames } from '../../../src/workload/accounts.ts';
+import { type Attestation, createAttestation } from '../../../src/workload/attestation.ts';
+import type { VerifiedToken } from '../../../src/workload/attestor.ts';
 import { createWorkloadStage } from '../../../src/workload/identify.ts';
 import { createInstanceRegistry } from '../../../src/workload/instances.ts';
 import { processOf } from '../../../src/workload/local-process.ts';
@@ -59,15 +63,20 @@ const identity = (workload: string, ...selectors: SelectorOptions[]): WorkloadId
   selectors,
 });
 
-function stage(identities: WorkloadIdentityOptions[], instances = createInstanceRegistry(new FakeClock())) {
-  const accounts = { userName: () => 'agent', groupName: () => null };
+function stage(
+  identities: WorkloadIdentityOptions[],
+  instances = createInstanceRegistry(new FakeClock()),
+  more: Partial<Attestation> = {},
+  clock = new FakeClock(),
+) {
   const placeholdersOf = rememberPlaceholders(Buffer.alloc(32));
   return createWorkloadStage({
     trustDomain: 'test.example',
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
     instances,
-    accounts,
+    attestation: { ...createAttestation(), ...more },
     identities: () => identities,
+    clock,
   });
 }
 
@@ -153,13 +162,63 @@ describe('identify', () => {
     );
   });
 
-  it('refuses where two workloads match', async () => {
+  it('refuses where two workloads match, and says to the audit which', async () => {
     const connection = await loopback.open('127.0.0.1');
     const both = [
-      identity('a', { key: 'unix:uid', values: [uid] }),
-      identity('b', { key: 'unix:user', values: ['agent'] }),
+      identity('b', { key: 'unix:uid', values: [uid] }),
+      identity('a', { key: 'net:source', values: ['127.0.0.0/8'] }),
+      identity('a', { key: 'process:exe', values: [process.execPath] }),
     ];
-    await expect(stage(both).identify(tunnelOf(connection))).rejects.toMatchObject(refusal);
+    await expect(stage(both).identify(tunnelOf(connection))).rejects.toMatchObject({
+      ...refusal,
+      detail: '2 identities match: a, b',
+    });
+    await expect(stage([]).identify(tunnelOf(connection))).rejects.toMatchObject({
+      ...refusal,
+      detail: 'no WorkloadIdentity matches',
+    });
+  });
+
+  it.each([
+    ['10.1.2.3', '10.1.2.3', true],
+    ['10.1.2.3', '10.1.2.0/24', true],
+    ['10.1.2.3', '10.1.2.3/32', true],
+    ['10.1.2.3', '0.0.0.0/0', true],
+    ['10.1.2.3', '10.1.3.0/24', false],
+    ['10.1.2.3', '::/0', false],
+    ['::ffff:10.1.2.3', '10.0.0.0/8', true],
+    ['::ffff:a01:203', '10.1.2.3', true],
+    ['2001:db8::1', '2001:db8::/33', true],
+    ['2001:db8:8000::1', '2001:db8::/33', false],
+    ['not an address', '0.0.0.0/0', false],
+  ])('from %s is in %s: %s', async (address, network, isIn) => {
+    const there = { ...(await loopback.open('127.0.0.1')), remote: { address, port: 1 } };
+    const asked = stage([identity('w', { key: 'net:source', values: [network] })]).identify(tunnelOf(there));
+    await (isIn ? expect(asked).resolves.toMatchObject({ name: 'w' }) : expect(asked).rejects.toMatchObject(refusal));
+  });
+
+  it('asks each attestor once for a key, and for none that no selector needs', async () => {
+    const connection = await loopback.open('127.0.0.1');
+    const asked: string[] = [];
+    const attestors = ['one', 'two'].map((name) => ({
+      answersFor: (key: string) => key.startsWith(`k8s:${name}`),
+      values: async (key: string) => {
+        asked.push(key);
+        return ['yes', name];
+      },
+    }));
+    const workloads = stage(
+      [
+        identity('a', { key: 'k8s:one', values: ['yes'] }, { key: 'k8s:two', values: ['no'] }),
+        identity('b', { key: 'k8s:one', values: ['no', 'one'] }),
+        identity('c', { key: 'k8s:nobody', values: ['yes'] }),
+      ],
+      undefined,
+      { attestors },
+    );
+    const workload = await workloads.identify(tunnelOf(connection));
+    expect(workload).toMatchObject({ name: 'b', evidence: ['k8s:one=one'] });
+    expect(asked).toEqual(['k8s:one', 'k8s:two']);
   });
 
   it('takes an instance token, and lets a wrong one not fall back to weaker evidence', async () => {
@@ -183,6 +242,83 @@ describe('identify', () => {
     await expect(
       stage([identity('ai-agent')], instances).identify(tunnelOf(connection, `Bearer ${token}`)),
     ).rejects.toMatchObject(refusal);
+  });
+});
+
+describe('a verified token', () => {
+  const proof: VerifiedToken = {
+    kind: 'jwt',
+    issuer: 'https://issuer.test',
+    subject: 'someone',
+    claims: {},
+    spiffeId: null,
+    expiresAt: 5_000_000_000_000,
+  };
+  const verifying = (answer: VerifiedToken | Error): Partial<Attestation> => ({
+    attestors: [
+      ...createAttestation().attestors,
+      {
+        answersFor: (key) => key === 'token:sub',
+        values: async (_key, { token }) => (token === null ? [] : [token.subject]),
+      },
+      {
+        answersFor: (key) => key === 'spiffe:id',
+        values: async (_key, { svid }) => (svid === null ? [] : [svid.uri]),
+      },
+    ],
+    tokenVerifiers: [
+      {
+        accepts: (token) => token.split('.').length === 3,
+        verify: async () => {
+          if (answer instanceof Error) throw answer;
+          return answer;
+        },
+      },
+    ],
+  });
+  const byBoth = [
+    identity('w', { key: 'token:sub', values: ['someone'] }, { key: 'unix:uid', values: [uid] }),
+    identity('x', { key: 'token:sub', values: ['other'] }),
+  ];
+
+  it('stands beside all other evidence, and is over at its end', async () => {
+    const connection = await loopback.open('127.0.0.1');
+    const clock = new FakeClock();
+    const expiresAt = clock.now() + 60_000;
+    const workloads = stage(byBoth, undefined, verifying({ ...proof, expiresAt }), clock);
+    const workload = await workloads.identify(tunnelOf(connection, 'Bearer a.b.c'));
+    expect(workload).toMatchObject({ name: 'w', instance: null, evidence: ['token:sub=someone', `unix:uid=${uid}`] });
+    expect(workloads.isCurrent(workload)).toBe(true);
+    await clock.advance(60_000);
+    expect(workloads.isCurrent(workload)).toBe(false);
+  });
+
+  it.each<[string, string, Error]>([
+    ['a wrong one', 'a.b.c', new EgressError('identity_required', { detail: 'signature' })],
+    ['one whose keys cannot be had', 'a.b.c', new Error('connect ECONNREFUSED')],
+    ['one that nobody verifies', 'opaque', new Error('not asked')],
+  ])('ends it where it is %s, whatever else would match', async (_name, token, answer) => {
+    const connection = await loopback.open('127.0.0.1');
+    const identities = [identity('w', { key: 'unix:uid', values: [uid] })];
+    await expect(
+      stage(identities, undefined, verifying(answer)).identify(tunnelOf(connection, `Bearer ${token}`)),
+    ).rejects.toMatchObject(refusal);
+  });
+
+  it('may name a SPIFFE ID, but not another than the certificate of the connection', async () => {
+    const [one, other] = ['/one', '/other'].map((path) => createSpiffeId('elsewhere.test', path));
+    if (one === undefined || other === undefined) throw new Error('unreachable');
+    const connection = await loopback.open('127.0.0.1');
+    const identities = [identity('w', { key: 'spiffe:id', values: [one.uri] })];
+    const ask = (svid: SpiffeId | undefined, spiffeId: SpiffeId | null) =>
+      stage(identities, undefined, verifying({ ...proof, spiffeId })).identify(
+        tunnelOf(svid === undefined ? connection : { ...connection, svid }, 'Bearer a.b.c'),
+      );
+    expect(await ask(undefined, one)).toMatchObject({ name: 'w' });
+    expect(await ask(one, null)).toMatchObject({ name: 'w' });
+    expect(await ask(one, one)).toMatchObject({ name: 'w' });
+    await expect(ask(other, one)).rejects.toMatchObject(refusal);
+    await expect(ask(undefined, null)).rejects.toMatchObject(refusal);
   });
 });
 
