@@ -22,7 +22,7 @@ import { needlesOf } from './needles.ts';
 import type { CredentialSlot, InjectionOptions } from './options.ts';
 import { outgoingFields, outgoingHead, outgoingPath, schemeOf, targetOf } from './outgoing-head.ts';
 import { allPlaceholders, placeholderIn, secretPlaceholders } from './placeholder-guard.ts';
-import { createSigV4Injection, type SigV4Injection } from './sigv4/authorize.ts';
+import { type AuthorizedParts, createSigV4Injection, type SigV4Injection } from './sigv4/authorize.ts';
 import { emptySlots, type UsedSlot } from './slots.ts';
 
 export interface InjectionStageOptions {
@@ -126,13 +126,13 @@ function withoutTenants(fields: readonly Field[], tenants: readonly string[]): r
   return tenants.length === 0 ? fields : fields.filter(({ key }) => !tenants.includes(key.replaceAll('_', '-')));
 }
 
-async function sign(
+function sign(
   sigv4: SigV4Injection,
   permit: Permit,
   credential: Credential,
   options: SigV4Injected,
   request: InjectedRequest,
-): Promise<AuthorizedRequest | Denial> {
+): AuthorizedRequest | Denial | Promise<AuthorizedRequest> {
   const { facts } = permit;
   const { head } = request;
   const outgoing = outgoingFields(head, facts.authority, true);
@@ -140,12 +140,15 @@ async function sign(
   const place = placeholderIn(outgoing, targetOf(path, head.query), secretPlaceholders(facts.workload.placeholders));
   if (place !== null)
     return misplaced(facts, place, 'a request to AWS is signed with the placeholder, it never carries it');
-  const signed = await sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });
-  const { payload, secretFields, injected } = signed;
-  const parts = { fields: [...signed.fields], path, query: head.query, framing: payload.framing };
-  const outgoingHeadOf = payload.body === request.body ? head : { ...head, expectsContinue: false };
-  const sent = outgoingHead(outgoingHeadOf, facts.authority, parts);
-  return { permit, credential, head: sent, secretFields, body: payload.body, needles: needlesOf(credential), injected };
+  const asSigned = ({ fields, payload, secretFields, injected }: AuthorizedParts): AuthorizedRequest => {
+    const parts = { fields, path, query: head.query, framing: payload.framing };
+    const outgoingHeadOf = payload.body === request.body ? head : { ...head, expectsContinue: false };
+    const sent = outgoingHead(outgoingHeadOf, facts.authority, parts);
+    const { body } = payload;
+    return { permit, credential, head: sent, secretFields, body, needles: needlesOf(credential), injected };
+  };
+  const signed = sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });
+  return signed instanceof Promise ? signed.then(asSigned) : asSigned(signed);
 }
 
 /** One array, so that what is known of it is found again. */

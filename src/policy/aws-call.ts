@@ -108,11 +108,7 @@ function scopeServiceOf(head: RequestHead): string | null | 'ambiguous' {
   const credentials: string[] = [];
   for (const { key, value } of head.headers.fields) {
     if (key !== 'authorization' || !value.startsWith('AWS4-')) continue;
-    const parts = value.slice(value.indexOf(' ') + 1).split(',');
-    const found = parts
-      .map((part) => /^[ \t]*Credential=([!-~]+)$/.exec(part)?.[1])
-      .filter((part) => part !== undefined);
-    credentials.push(...(found.length === 1 ? found : ['', '']));
+    credentials.push(credentialOf(value));
   }
   if (head.query !== null && /credential|%/i.test(head.query)) {
     const parameters = parseForm(head.query);
@@ -123,6 +119,32 @@ function scopeServiceOf(head: RequestHead): string | null | 'ambiguous' {
   const scope = (credentials[0] ?? '').split('/');
   const service = scope[scope.length - 2] ?? '';
   return credentials.length === 1 && scope.length >= 4 && SERVICE.test(service) ? service : 'ambiguous';
+}
+
+const SIGNATURE_END = /^[0-9a-f]{64}$/;
+/** By the text before the digits of the signature, which a client repeats with every request of a day. */
+const knownCredentials = new Map<string, string>();
+const MAX_KNOWN = 512;
+const MAX_KNOWN_LENGTH = 1_024;
+
+/** Empty, which no scope is, where not exactly one part names it. */
+function credentialOf(authorization: string): string {
+  const before = authorization.slice(0, -64);
+  const isUsual = before.length <= MAX_KNOWN_LENGTH && SIGNATURE_END.test(authorization.slice(-64));
+  const known = isUsual ? knownCredentials.get(before) : undefined;
+  if (known !== undefined) return known;
+  const found: string[] = [];
+  for (const part of authorization.slice(authorization.indexOf(' ') + 1).split(',')) {
+    const credential = /^[ \t]*Credential=([!-~]+)$/.exec(part)?.[1];
+    if (credential !== undefined) found.push(credential);
+  }
+  const [only = ''] = found.length === 1 ? found : [];
+  if (isUsual) {
+    // Workloads choose these texts, so that what is remembered of them has a bound.
+    if (knownCredentials.size >= MAX_KNOWN) knownCredentials.clear();
+    knownCredentials.set(before, only);
+  }
+  return only;
 }
 
 /** Actions by method and path; S3 keys may be spelled in any way, the paths of other services may not. */

@@ -26,6 +26,7 @@ const CREDENTIAL = /^([A-Za-z0-9_]{16,128})\/([0-9]{8})\/([a-z0-9-]{1,64})\/([A-
 const COMPONENT = /^[ ]*(Credential|SignedHeaders|Signature)=([!-~]+?)[ ]*$/;
 const SIGNED_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 const SIGNATURE = /^[0-9a-f]{64}$/;
+const SIGNATURE_LENGTH = 64;
 
 const PRESIGNED: ReadonlySet<string> = new Set([
   'x-amz-algorithm',
@@ -37,6 +38,8 @@ const PRESIGNED: ReadonlySet<string> = new Set([
   'x-amz-security-token',
 ]);
 const PRESIGNED_V2: ReadonlySet<string> = new Set(['awsaccesskeyid', 'signature']);
+/** Most queries hold none of these names, not even escaped. */
+const ANY_PRESIGNED = /%|x-amz-|awsaccesskeyid|signature/i;
 
 const unsupported = (detail: string): EgressError => new EgressError('signing_unsupported', { detail });
 const invalid = (detail: string): EgressError => new EgressError('client_signature_invalid', { detail });
@@ -44,23 +47,47 @@ const invalid = (detail: string): EgressError => new EgressError('client_signatu
 /** @throws EgressError `signing_unsupported`, `client_signature_invalid`. */
 export function parseClientAuthorization(headers: HeaderList, query: string | null): ClientAuthorization {
   const values = headers.getAll('authorization');
-  const isPresigned = hasParameter(query, PRESIGNED);
+  const mayBePresigned = query !== null && ANY_PRESIGNED.test(query);
+  const isPresigned = mayBePresigned && hasParameter(query, PRESIGNED);
+  const isPresignedV2 = mayBePresigned && hasParameter(query, PRESIGNED_V2);
   if (values.length > 1) throw unsupported('the request has more than one Authorization field');
   const [value] = values;
-  if (value !== undefined && (isPresigned || hasParameter(query, PRESIGNED_V2)))
+  if (value !== undefined && (isPresigned || isPresignedV2))
     throw unsupported('the request is signed in its header and in its query; AWS takes one or the other');
   if (isPresigned)
     throw unsupported(
       'a presigned URL cannot be signed again; let the SDK send the request itself, signed in its header',
     );
-  if (hasParameter(query, PRESIGNED_V2))
+  if (isPresignedV2)
     throw unsupported('a URL presigned with AWS signature version 2; use an SDK call, or signature version 4');
   if (headers.has('x-amz-s3session-token'))
     throw unsupported('S3 Express sessions hand a real key to the client; disable session authentication in the SDK');
   if (value === undefined)
     throw invalid('the request is not signed; give the AWS SDK the placeholder key pair of this workload');
   if (!value.startsWith(`${ALGORITHM} `)) throw otherScheme(value);
-  return parseComponents(value.slice(ALGORITHM.length + 1));
+  return readComponents(value.slice(ALGORITHM.length + 1));
+}
+
+/** All but the signature, by the text before its digits: a client repeats it with every request of a day. */
+const known = new Map<string, Omit<ClientAuthorization, 'signature'>>();
+const MAX_KNOWN = 512;
+const MAX_KNOWN_LENGTH = 1_024;
+const SIGNATURE_LAST = ', Signature=';
+
+function readComponents(text: string): ClientAuthorization {
+  const end = text.length - SIGNATURE_LENGTH;
+  const before = text.slice(0, Math.max(0, end));
+  const signature = text.slice(Math.max(0, end));
+  if (!before.endsWith(SIGNATURE_LAST) || before.length > MAX_KNOWN_LENGTH || !SIGNATURE.test(signature))
+    return parseComponents(text);
+  const same = known.get(before);
+  if (same !== undefined)
+    return { accessKeyId: same.accessKeyId, scope: same.scope, signedNames: same.signedNames, signature };
+  const parsed = parseComponents(text);
+  // Workloads choose these texts, so that what is remembered of them has a bound.
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(before, parsed);
+  return parsed;
 }
 
 function otherScheme(value: string): EgressError {

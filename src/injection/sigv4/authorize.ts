@@ -14,21 +14,30 @@ import type { Credential } from '../../credential/credential.ts';
 import type { Permit } from '../../policy/permit.ts';
 import { optionalPart, requiredPart } from '../secret-bytes.ts';
 import { parseClientAuthorization } from './authorization-grammar.ts';
+import { canonicalPath, canonicalQuery } from './canonical-request.ts';
 import { type Payload, type PayloadRequest, readPayload } from './payload-mode.ts';
 import { checkScope, isS3, type SigV4Options } from './scope.ts';
 import { type SignedRequest, type SigningCredential, signRequest } from './sign.ts';
 import { SigningKeyCache } from './signing-key.ts';
 import { checkClientKey, verifyClientSignature } from './verify-client.ts';
 
+export interface AuthorizedParts extends SignedRequest {
+  readonly payload: Payload;
+  readonly injected: string;
+}
+
 export interface SigV4Injection {
-  /** `outgoing`: fields without hop-by-hop ones, Host first; path and query as received. @throws EgressError */
+  /**
+   * At once where the body need not be read. `outgoing`: fields without hop-by-hop ones, Host first; path and query as received.
+   * @throws EgressError
+   */
   authorize(
     permit: Permit,
     credential: Credential,
     options: SigV4Options,
     request: PayloadRequest,
     outgoing: { readonly fields: readonly Field[]; readonly path: string },
-  ): Promise<SignedRequest & { readonly payload: Payload; readonly injected: string }>;
+  ): AuthorizedParts | Promise<AuthorizedParts>;
 }
 
 const ACCESS_KEY_ID = /^[A-Za-z0-9_]{16,128}$/;
@@ -40,26 +49,38 @@ export function createSigV4Injection(parts: {
   const placeholderKeys = new SigningKeyCache();
   const keys = new SigningKeyCache();
   return {
-    authorize: async (permit, credential, options, request, outgoing) => {
+    authorize: (permit, credential, options, request, outgoing) => {
       const { head } = request;
       const { authority, workload } = permit.facts;
       const client = parseClientAuthorization(head.headers, head.query);
       checkClientKey(client, workload.placeholders);
       checkScope(client.scope, options, authority.host);
-      const payload = await readPayload(request, parts.maxBufferedBodyBytes);
-      const encoding = verifyClientSignature(head, client, workload.placeholders, payload.hash, placeholderKeys);
-      const unsigned = {
-        method: head.method,
-        path: outgoing.path,
-        query: head.query,
-        fields: withPayloadHash(outgoing.fields, payload, isS3(client.scope)),
-        encoding,
-        payloadHash: payload.hash,
+      const withPayload = (payload: Payload): AuthorizedParts => {
+        const query = canonicalQuery(head.query);
+        const asReceived = { query, payloadHash: payload.hash };
+        const verified = verifyClientSignature(head, client, workload.placeholders, asReceived, placeholderKeys);
+        const unsigned = {
+          method: head.method,
+          path: outgoing.path === head.path ? verified.path : canonicalPath(outgoing.path, verified.encoding),
+          query,
+          fields: withPayloadHash(outgoing.fields, payload, isS3(client.scope)),
+          payloadHash: payload.hash,
+        };
+        const signed = { names: client.signedNames, headers: head.headers };
+        const now = parts.clock.now();
+        const { fields, secretFields } = signRequest(
+          unsigned,
+          signed,
+          client.scope,
+          signingCredential(credential),
+          keys,
+          now,
+        );
+        const { service, region } = client.scope;
+        return { fields, secretFields, payload, injected: `sigv4 ${service}/${region} ${payload.mode}` };
       };
-      const signed = { names: client.signedNames, headers: head.headers };
-      const now = parts.clock.now();
-      const result = signRequest(unsigned, signed, client.scope, signingCredential(credential), keys, now);
-      return { ...result, payload, injected: `sigv4 ${client.scope.service}/${client.scope.region} ${payload.mode}` };
+      const payload = readPayload(request, parts.maxBufferedBodyBytes);
+      return payload instanceof Promise ? payload.then(withPayload) : withPayload(payload);
     },
   };
 }
@@ -70,26 +91,29 @@ function withPayloadHash(fields: readonly Field[], { hash }: Payload, needsHeade
   return [...fields, { name: 'X-Amz-Content-Sha256', key: 'x-amz-content-sha256', value: hash }];
 }
 
+const signingCredentials = new WeakMap<Credential, SigningCredential>();
+
+/** @throws EgressError `credential_invalid`, `secret_destroyed` */
 function signingCredential(credential: Credential): SigningCredential {
+  const known = signingCredentials.get(credential);
+  if (known !== undefined && !known.secretAccessKey.isDestroyed) return known;
   // The id of a key is public: it stands in every signature.
   const accessKeyId = requiredPart(credential, 'accessKeyId').reveal().toString('latin1');
   if (!ACCESS_KEY_ID.test(accessKeyId))
     throw new EgressError('credential_invalid', { detail: 'malformed access key id' });
-  return {
+  const checked: SigningCredential = {
     owner: credential.key,
     accessKeyId,
     secretAccessKey: requiredPart(credential, 'secretAccessKey'),
     sessionToken: visible(optionalPart(credential, 'sessionToken')),
   };
+  signingCredentials.set(credential, checked);
+  return checked;
 }
-
-const seenVisible = new WeakSet<Secret>();
 
 /** Blanks would be folded by AWS before it checks the signature, and not by us. */
 function visible(token: Secret | null): Secret | null {
-  if (token === null || seenVisible.has(token)) return token;
-  if (token.reveal().some((byte) => byte <= 0x20 || byte > 0x7e))
+  if (token?.reveal().some((byte) => byte <= 0x20 || byte > 0x7e) === true)
     throw new EgressError('credential_invalid', { detail: 'the session token has a byte outside visible ASCII' });
-  seenVisible.add(token);
   return token;
 }

@@ -1,13 +1,13 @@
 /**
  * Duty: the canonical request, from what stands on the wire.
- * In → Out: method, raw path, raw query, raw fields, payload hash → text; with a secret field → the text around its value.
+ * In → Out: method, canonical path and query, raw fields, payload hash → text; with a secret field → the text around its value.
  * Holds: nothing is decoded, so what is signed is what is sent. Wire text is Latin-1, one character one byte.
  * Source: AWS SigV4, "Create a canonical request"; S3 API, sigv4-header-based-auth (no normalisation, encoded once).
  * Not here: which headers are signed (sign.ts); the payload's hash (payload-mode.ts).
  */
 import { createHash, hash } from 'node:crypto';
 import type { Field } from '../../core/headers.ts';
-import type { Secret } from '../../core/secret.ts';
+import { allocateSecretBytes, type Secret } from '../../core/secret.ts';
 
 /**
  * `raw`: as received (S3). `single`: dot segments and empty ones taken out. `double`: that, then encoded once more.
@@ -16,10 +16,10 @@ export type PathEncoding = 'raw' | 'single' | 'double';
 
 export interface CanonicalInput {
   readonly method: string;
+  /** See `canonicalPath`, `canonicalQuery`. */
   readonly path: string;
-  readonly query: string | null;
-  readonly encoding: PathEncoding;
-  readonly fields: Iterable<Field>;
+  readonly query: string;
+  readonly fields: readonly Field[];
   /** Lower case, ascending, no name twice. A name without a field has an empty value. */
   readonly signedNames: readonly string[];
   /** The signed field that is not among `fields`, for its value is secret; its name is among `signedNames`. */
@@ -34,30 +34,50 @@ export interface CanonicalText {
 }
 
 export function canonicalRequest(input: CanonicalInput): CanonicalText {
-  const values = new Map<string, string | null>();
-  for (const name of input.signedNames) values.set(name, null);
-  for (const { key, value } of input.fields) {
-    const known = values.get(key);
-    if (known !== undefined) values.set(key, known === null ? foldSpaces(value) : `${known},${foldSpaces(value)}`);
-  }
-  let text = `${input.method}\n${canonicalPath(input.path, input.encoding)}\n${canonicalQuery(input.query)}\n`;
+  let text = `${input.method}\n${input.path}\n${input.query}\n`;
   let before: string | null = null;
-  for (const [name, value] of values) {
+  for (const name of input.signedNames) {
     text += `${name}:`;
     if (name === input.secretName) {
       before = text;
       text = '';
     }
-    text += `${value ?? ''}\n`;
+    let separator = '';
+    for (const { key, value } of input.fields) {
+      if (key !== name) continue;
+      text += separator + foldSpaces(value);
+      separator = ',';
+    }
+    text += '\n';
   }
   text += `\n${input.signedNames.join(';')}\n${input.payloadHash}`;
   return before === null ? { before: text, after: null } : { before, after: text };
 }
 
+/** For the usual canonical request: one call to the hash costs less than the object that takes it in pieces. */
+const scratch = allocateSecretBytes(8_192);
+
 /** SHA-256 in hex; the secret's bytes go into the hash and nowhere else. */
 export function hashCanonical({ before, after }: CanonicalText, secret: Secret | null): string {
-  if (after === null || secret === null) return hash('sha256', Buffer.from(before, 'latin1'), 'hex');
-  return createHash('sha256').update(before, 'latin1').update(secret.reveal()).update(after, 'latin1').digest('hex');
+  const secretLength = after === null || secret === null ? 0 : secret.byteLength;
+  const total = before.length + secretLength + (after?.length ?? 0);
+  if (total > scratch.length) return hashInPieces(before, after, secret);
+  let at = scratch.write(before, 0, 'latin1');
+  const secretStart = at;
+  if (after !== null && secret !== null) {
+    scratch.set(secret.reveal(), at);
+    at += secretLength;
+    at += scratch.write(after, at, 'latin1');
+  }
+  const digest = hash('sha256', scratch.subarray(0, at), 'hex');
+  if (secretLength > 0) scratch.fill(0, secretStart, secretStart + secretLength);
+  return digest;
+}
+
+function hashInPieces(before: string, after: string | null, secret: Secret | null): string {
+  const digest = createHash('sha256').update(before, 'latin1');
+  if (after !== null && secret !== null) digest.update(secret.reveal()).update(after, 'latin1');
+  return digest.digest('hex');
 }
 
 export function canonicalPath(path: string, encoding: PathEncoding): string {

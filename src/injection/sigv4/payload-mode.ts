@@ -63,14 +63,19 @@ function otherMode(announced: string): string {
 const isAwsChunked = (headers: HeaderList): boolean =>
   headers.getAll('content-encoding').some((value) => value.toLowerCase().includes('aws-chunked'));
 
-/** @throws EgressError `signing_unsupported`, `request_body_too_large`, and what reading the body throws. */
-export async function readPayload(request: PayloadRequest, maxBufferedBodyBytes: number): Promise<Payload> {
+/** At once where nothing must be read. @throws EgressError `signing_unsupported`, `request_body_too_large`, and what reading the body throws. */
+export function readPayload(request: PayloadRequest, maxBufferedBodyBytes: number): Payload | Promise<Payload> {
   const { head, body } = request;
   const announced = announcedMode(head.headers);
   if (announced !== null) return { ...announced, body, framing: head.framing };
   const isEmpty = head.framing.kind === 'none' || (head.framing.kind === 'length' && head.framing.length === 0);
   if (isEmpty) return { mode: 'signed-payload', hash: EMPTY_HASH, body: EMPTY_BODY, framing: head.framing };
   if ((body.length ?? 0) > maxBufferedBodyBytes) throw tooLarge(maxBufferedBodyBytes);
+  return bufferPayload(request, maxBufferedBodyBytes);
+}
+
+async function bufferPayload(request: PayloadRequest, maxBufferedBodyBytes: number): Promise<Payload> {
+  const { body } = request;
   request.continue();
   const bytes = await collectBody(body, maxBufferedBodyBytes);
   if (bytes === null) throw tooLarge(maxBufferedBodyBytes);

@@ -11,8 +11,31 @@ export interface Scope {
   readonly service: string;
 }
 
+/** A scope is used again and again. */
+const texts = new WeakMap<Scope, string>();
+
 /** `20150830/us-east-1/iam/aws4_request` */
-export const scopeText = ({ date, region, service }: Scope): string => `${date}/${region}/${service}/aws4_request`;
+export function scopeText(scope: Scope): string {
+  let text = texts.get(scope);
+  if (text === undefined) {
+    text = `${scope.date}/${scope.region}/${scope.service}/aws4_request`;
+    texts.set(scope, text);
+  }
+  return text;
+}
+
+/** The same object again for the same client's scope and day. */
+const datedScopes = new WeakMap<Scope, Scope>();
+
+/** The scope with another date. */
+export function scopeAt(scope: Scope, date: string): Scope {
+  let dated = datedScopes.get(scope);
+  if (dated?.date !== date) {
+    dated = { date, region: scope.region, service: scope.service };
+    datedScopes.set(scope, dated);
+  }
+  return dated;
+}
 
 let last = { second: Number.NaN, text: '' };
 

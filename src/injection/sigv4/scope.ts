@@ -17,8 +17,23 @@ const RAW_PATHS: ReadonlySet<string> = new Set(['s3', 's3express', 's3-outposts'
 
 export const isS3 = ({ service }: Scope): boolean => RAW_PATHS.has(service);
 
+interface Allowed {
+  readonly options: SigV4Options;
+  readonly host: string;
+}
+
+/** What a scope was last allowed for. */
+const lastAllowed = new WeakMap<Scope, Allowed>();
+
 /** @throws EgressError `signing_unsupported`. */
-export function checkScope({ service, region }: Scope, allowed: SigV4Options, host: string): void {
+export function checkScope(scope: Scope, options: SigV4Options, host: string): void {
+  const last = lastAllowed.get(scope);
+  if (last?.options === options && last.host === host) return;
+  compare(scope, options, host);
+  lastAllowed.set(scope, { options, host });
+}
+
+function compare({ service, region }: Scope, allowed: SigV4Options, host: string): void {
   if (!allowed.services.includes(service)) throw refusal(`the binding does not sign for the service "${service}"`);
   if (!allowed.regions.includes(region)) throw refusal(`the binding does not sign for the region "${region}"`);
   const aws = awsHostOf(host);

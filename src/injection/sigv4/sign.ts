@@ -8,10 +8,10 @@
 import type { Field, HeaderList, SecretField } from '../../core/headers.ts';
 import type { Secret } from '../../core/secret.ts';
 import { secretField } from '../secret-bytes.ts';
-import { canonicalRequest, hashCanonical, type PathEncoding } from './canonical-request.ts';
-import { amzDateOf, type Scope, scopeText } from './scope-text.ts';
+import { canonicalRequest, hashCanonical } from './canonical-request.ts';
+import { amzDateOf, type Scope, scopeAt, scopeText } from './scope-text.ts';
 import type { SigningKeyCache } from './signing-key.ts';
-import { signatureOf, stringToSign } from './string-to-sign.ts';
+import { stringToSign } from './string-to-sign.ts';
 
 /** What is signed with: `owner` names the key across the process. */
 export interface SigningCredential {
@@ -23,11 +23,11 @@ export interface SigningCredential {
 
 export interface UnsignedRequest {
   readonly method: string;
+  /** Canonical, as the query. */
   readonly path: string;
-  readonly query: string | null;
+  readonly query: string;
   /** Outgoing fields, Host among them. */
   readonly fields: readonly Field[];
-  readonly encoding: PathEncoding;
   readonly payloadHash: string;
 }
 
@@ -65,39 +65,57 @@ const NEVER_SIGNED_PREFIXES = ['proxy-', 'x-forwarded-', 'sec-websocket-'];
 export function signRequest(
   request: UnsignedRequest,
   client: ClientSigned,
-  { service, region }: Pick<Scope, 'service' | 'region'>,
+  clientScope: Scope,
   credential: SigningCredential,
   keys: SigningKeyCache,
   nowMs: number,
 ): SignedRequest {
   const amzDate = amzDateOf(nowMs);
-  const scope: Scope = { date: amzDate.slice(0, 8), region, service };
+  const scope = scopeAt(clientScope, amzDate.slice(0, 8));
   const { sessionToken } = credential;
   const hadDate = client.names.includes('date');
   const fields = request.fields.filter(({ key }) => !REPLACED.has(key) && !(hadDate && key === 'date'));
   fields.push({ name: 'X-Amz-Date', key: 'x-amz-date', value: amzDate });
   const signedNames = namesToSign(fields, client, sessionToken !== null);
   const canonical = canonicalRequest({
-    ...request,
+    method: request.method,
+    path: request.path,
+    query: request.query,
     fields,
     signedNames,
     secretName: sessionToken === null ? null : TOKEN,
+    payloadHash: request.payloadHash,
   });
   const signingKey = keys.keyFor(credential.owner, credential.secretAccessKey, scope);
-  const signature = signatureOf(signingKey, stringToSign(amzDate, scope, hashCanonical(canonical, sessionToken)));
+  const signature = signingKey.sign(stringToSign(amzDate, scope, hashCanonical(canonical, sessionToken)));
   const value = `AWS4-HMAC-SHA256 Credential=${credential.accessKeyId}/${scopeText(scope)}, SignedHeaders=${signedNames.join(';')}, Signature=${signature}`;
   fields.push({ name: 'Authorization', key: 'authorization', value });
   return { fields, secretFields: sessionToken === null ? [] : [secretField('X-Amz-Security-Token', '', sessionToken)] };
 }
 
 function namesToSign(fields: readonly Field[], client: ClientSigned, hasToken: boolean): readonly string[] {
-  const clientSigned = new Set(client.names);
-  const names = new Set<string>(hasToken ? [TOKEN] : []);
+  const names = hasToken ? [TOKEN] : [];
   for (const { key } of fields) {
-    if (names.has(key) || isNeverSigned(key)) continue;
-    if (isAlwaysSigned(key) || (clientSigned.has(key) && isUnchanged(key, fields, client.headers))) names.add(key);
+    const rule = ruleFor(key);
+    if (rule === 'never' || names.includes(key)) continue;
+    if (rule === 'always' || (client.names.includes(key) && isUnchanged(key, fields, client.headers))) names.push(key);
   }
-  return [...names].sort();
+  return names.sort();
+}
+
+type SigningRule = 'always' | 'never' | 'as the client';
+
+const rules = new Map<string, SigningRule>();
+/** Workloads choose the names, so that what is remembered of them has a bound. */
+const MAX_RULES = 512;
+const MAX_RULE_LENGTH = 64;
+
+function ruleFor(key: string): SigningRule {
+  let rule = rules.get(key);
+  if (rule !== undefined) return rule;
+  rule = isNeverSigned(key) ? 'never' : isAlwaysSigned(key) ? 'always' : 'as the client';
+  if (rules.size < MAX_RULES && key.length <= MAX_RULE_LENGTH) rules.set(key, rule);
+  return rule;
 }
 
 const isAlwaysSigned = (key: string): boolean =>
@@ -107,8 +125,14 @@ const isNeverSigned = (key: string): boolean =>
   NEVER_SIGNED.has(key) || NEVER_SIGNED_PREFIXES.some((prefix) => key.startsWith(prefix));
 
 function isUnchanged(key: string, fields: readonly Field[], received: HeaderList): boolean {
-  const before = received.getAll(key);
-  let i = 0;
-  for (const field of fields) if (field.key === key && field.value !== before[i++]) return false;
-  return i === before.length;
+  const before = received.fields;
+  let at = 0;
+  for (const field of fields) {
+    if (field.key !== key) continue;
+    while (before[at] !== undefined && before[at]?.key !== key) at++;
+    if (before[at]?.value !== field.value) return false;
+    at++;
+  }
+  for (; at < before.length; at++) if (before[at]?.key === key) return false;
+  return true;
 }

@@ -1,6 +1,6 @@
 /**
  * Duty: the signing key of a secret access key for one day, region and service.
- * In → Out: secret, scope → 32 bytes; from the cache where it has been derived.
+ * In → Out: secret, scope → HMAC key; from the cache where it has been derived.
  * Holds: derived in buffers, each intermediate zeroed; a key is zeroed with its secret; the cache is bounded, zeroes what it
  *   drops, and never answers for a secret that has been destroyed or replaced.
  * Fails: `secret_destroyed`.
@@ -8,6 +8,7 @@
  */
 import { createHmac } from 'node:crypto';
 import { allocateSecretBytes, type Secret } from '../../core/secret.ts';
+import { HmacKey } from './hmac-key.ts';
 import { type Scope, scopeText } from './scope-text.ts';
 
 const PREFIX = Buffer.from('AWS4', 'latin1');
@@ -27,22 +28,33 @@ export function deriveSigningKey(secretAccessKey: Buffer, { date, region, servic
 
 interface Entry {
   readonly secret: Secret;
-  readonly key: Buffer;
+  readonly key: HmacKey;
 }
 
 export class SigningKeyCache {
   readonly #entries = new Map<string, Entry>();
   readonly #maxEntries: number;
+  /** The entry that stands last, and what was asked for: nearly always it is asked for again. */
+  #latest: (Entry & { readonly owner: string; readonly scope: Scope }) | null = null;
 
   constructor(maxEntries = 512) {
     this.#maxEntries = maxEntries;
   }
 
   /**
-   * `owner` names the secret across the process. The buffer is the cache's own: use it before anything else happens.
+   * `owner` names the secret across the process. The key is the cache's own: use it before anything else happens.
    * @throws EgressError `secret_destroyed`.
    */
-  keyFor(owner: string, secret: Secret, scope: Scope): Buffer {
+  keyFor(owner: string, secret: Secret, scope: Scope): HmacKey {
+    const latest = this.#latest;
+    if (latest?.scope === scope && latest.secret === secret && latest.owner === owner && !secret.isDestroyed)
+      return latest.key;
+    const key = this.#find(owner, secret, scope);
+    this.#latest = { owner, secret, scope, key };
+    return key;
+  }
+
+  #find(owner: string, secret: Secret, scope: Scope): HmacKey {
     const id = `${owner} ${scopeText(scope)}`;
     const known = this.#entries.get(id);
     if (known !== undefined && known.secret === secret && !secret.isDestroyed) {
@@ -51,8 +63,10 @@ export class SigningKeyCache {
       this.#entries.set(id, known);
       return known.key;
     }
-    const key = deriveSigningKey(secret.reveal(), scope);
-    secret.attach(key);
+    const derived = deriveSigningKey(secret.reveal(), scope);
+    const key = new HmacKey(derived);
+    derived.fill(0);
+    secret.attach(key.bytes);
     this.#drop(id);
     this.#makeRoom();
     this.#entries.set(id, { secret, key });
@@ -75,7 +89,8 @@ export class SigningKeyCache {
 
   #drop(id: string): void {
     const entry = this.#entries.get(id);
-    entry?.secret.detach(entry.key);
+    entry?.secret.detach(entry.key.bytes);
+    if (entry?.key === this.#latest?.key) this.#latest = null;
     this.#entries.delete(id);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Duty: checks that the client's signature was made with the placeholder pair of this very workload.
- * In → Out: request as received, its parsed signature, payload hash → the path encoding under which it verified.
+ * In → Out: request as received, its parsed signature, payload hash → the canonical path under which it verified.
  * Holds: the comparison takes constant time. The client's clock is its own affair, but scope and X-Amz-Date must agree.
  * Fails: `client_signature_invalid`, with which of the two it was: another access key, or a wrong signature.
  * Source: AWS SigV4; services differ in how often they want a path encoded, so both are tried.
@@ -14,7 +14,7 @@ import type { ClientAuthorization } from './authorization-grammar.ts';
 import { canonicalPath, canonicalRequest, hashCanonical, type PathEncoding } from './canonical-request.ts';
 import { isS3 } from './scope.ts';
 import type { SigningKeyCache } from './signing-key.ts';
-import { signatureOf, stringToSign } from './string-to-sign.ts';
+import { stringToSign } from './string-to-sign.ts';
 
 const AMZ_DATE = /^[0-9]{8}T[0-9]{6}Z$/;
 // S3 Control is signed either way, depending on the SDK.
@@ -31,18 +31,29 @@ export function checkClientKey(authorization: ClientAuthorization, placeholders:
     throw invalid('signed with another access key than the placeholder of this workload');
 }
 
+/** What of the received request stands in its canonical form already. */
+export interface CanonicalParts {
+  readonly query: string;
+  readonly payloadHash: string;
+}
+
+export interface Verified {
+  readonly encoding: PathEncoding;
+  /** The path in that encoding. */
+  readonly path: string;
+}
+
 /** @throws EgressError `client_signature_invalid`. */
 export function verifyClientSignature(
   head: RequestHead,
   authorization: ClientAuthorization,
   placeholders: Placeholders,
-  payloadHash: string,
+  { query, payloadHash }: CanonicalParts,
   keys: SigningKeyCache,
-): PathEncoding {
+): Verified {
   const { scope, signedNames } = authorization;
   const amzDate = amzDateIn(head, authorization);
   const signingKey = keys.keyFor(placeholders.awsAccessKeyId, secretOf(placeholders), scope);
-  const given = Buffer.from(authorization.signature, 'latin1');
   let tried: string | null = null;
   for (const encoding of isS3(scope) ? S3_ENCODINGS : ENCODINGS) {
     const path = canonicalPath(head.path, encoding);
@@ -50,18 +61,28 @@ export function verifyClientSignature(
     tried = path;
     const canonical = canonicalRequest({
       method: head.method,
-      path: head.path,
-      query: head.query,
-      encoding,
-      fields: head.headers,
+      path,
+      query,
+      fields: head.headers.fields,
       signedNames,
       secretName: null,
       payloadHash,
     });
-    const expected = signatureOf(signingKey, stringToSign(amzDate, scope, hashCanonical(canonical, null)));
-    if (timingSafeEqual(Buffer.from(expected, 'latin1'), given)) return encoding;
+    const expected = signingKey.sign(stringToSign(amzDate, scope, hashCanonical(canonical, null)));
+    if (isEqual(expected, authorization.signature)) return { encoding, path };
   }
   throw invalid('the signature does not match: another secret key, or the request was changed after it was signed');
+}
+
+const SIGNATURE_BYTES = 64;
+const expectedBytes = Buffer.alloc(SIGNATURE_BYTES);
+const givenBytes = Buffer.alloc(SIGNATURE_BYTES);
+
+/** Both have 64 hex digits. */
+function isEqual(expected: string, given: string): boolean {
+  expectedBytes.write(expected, 0, 'latin1');
+  givenBytes.write(given, 0, 'latin1');
+  return timingSafeEqual(expectedBytes, givenBytes);
 }
 
 function amzDateIn(head: RequestHead, { scope }: ClientAuthorization): string {

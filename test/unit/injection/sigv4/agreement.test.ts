@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HeaderList } from '../../../../src/core/headers.ts';
 import { Secret } from '../../../../src/core/secret.ts';
+import { canonicalPath, canonicalQuery } from '../../../../src/injection/sigv4/canonical-request.ts';
 import { signRequest } from '../../../../src/injection/sigv4/sign.ts';
 import { SigningKeyCache } from '../../../../src/injection/sigv4/signing-key.ts';
 
@@ -84,14 +85,13 @@ describe('the signer', () => {
         const ours = signRequest(
           {
             method: given.method,
-            path,
-            query: query.length === 0 ? null : query.join('&'),
-            fields: [...fields],
-            encoding: given.isS3 ? 'raw' : 'double',
+            path: canonicalPath(path, given.isS3 ? 'raw' : 'double'),
+            query: canonicalQuery(query.join('&')),
+            fields: fields.fields,
             payloadHash,
           },
           { names: [...fields].map(({ key }) => key), headers: fields },
-          { service, region: given.region },
+          { date: '20000101', service, region: given.region },
           {
             owner: given.secret,
             accessKeyId: credentials.accessKeyId,

@@ -13,8 +13,8 @@ function signed(fields: HeaderList, clientNames: readonly string[], received = f
     secretAccessKey: Secret.copyOf(Buffer.from('secret')),
     sessionToken: token === null ? null : Secret.copyOf(Buffer.from(token)),
   };
-  const request = { method: 'GET', path: '/', query: null, encoding: 'raw', payloadHash: 'UNSIGNED-PAYLOAD' } as const;
-  const scope = { service: 's3', region: 'us-east-1' };
+  const request = { method: 'GET', path: '/', query: '', payloadHash: 'UNSIGNED-PAYLOAD' } as const;
+  const scope = { date: '20260114', service: 's3', region: 'us-east-1' };
   const result = signRequest(
     { ...request, fields: [...fields] },
     { names: clientNames, headers: received },
