@@ -64,6 +64,8 @@ export interface Path {
   readonly tunnels: LiveTunnels;
   /** Hops 1 to 9; never throws. */
   serve(connection: Connection): void;
+  /** The lease with that key has ended: no connection that was opened for it carries another request. */
+  forget(credentialKey: string): void;
   /** Resolves when no connection is served any more, its record completed. */
   settled(): Promise<void>;
 }
@@ -75,6 +77,7 @@ export function createPath(backing: Backing, clock: Clock, closers: Closers): Pa
   const serving = new Set<Promise<void>>();
   return {
     tunnels,
+    forget: (credentialKey) => exchangeStages.forget(credentialKey),
     serve: (connection) => {
       const served = serveConnection(stages, connection)
         .catch((thrown: unknown) => {
@@ -90,7 +93,11 @@ export function createPath(backing: Backing, clock: Clock, closers: Closers): Pa
 }
 
 /** Hops 4 to 9. */
-export function createExchangeStages(backing: Backing, clock: Clock, closers: Closers): ExchangeStages {
+export function createExchangeStages(
+  backing: Backing,
+  clock: Clock,
+  closers: Closers,
+): ExchangeStages & Pick<Path, 'forget'> {
   const { credential, metrics, log } = backing;
   const { limits } = backing.current.configuration.proxy;
   const injection = createInjectionStage({ clock, maxBufferedBodyBytes: limits.maxBufferedBodyBytes });
@@ -104,6 +111,7 @@ export function createExchangeStages(backing: Backing, clock: Clock, closers: Cl
     send: (request, signal) => upstream.send(request, signal),
     filter: (answer) => response.filter(answer),
     release: (given) => credential.release(given),
+    forget: (credentialKey) => upstream.forget(credentialKey),
     audit: backing.audit,
     observe: ({ id, service, outcome, status, scrubbed, seconds, error }) => {
       metrics.exchange(service ?? 'none', outcome, seconds, scrubbed);

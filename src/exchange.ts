@@ -89,7 +89,10 @@ const NOTHING_SCRUBBED = (): number => 0;
 class Ending {
   readonly #record: ExchangeRecord;
   readonly #request: DownstreamRequest;
-  readonly #owed: (() => void)[] = [];
+  /** Gives the places back that the decision took. */
+  #done: (() => void) | null = null;
+  #credential: Credential | null = null;
+  #release: ((credential: Credential) => void) | null = null;
   #service: string | null = null;
   #outcome = 'completed';
   #error: EgressError | null = null;
@@ -106,11 +109,12 @@ class Ending {
 
   holds(permit: Permit, done: () => void): void {
     this.#service = permit.facts.service.name;
-    this.#owed.push(done);
+    this.#done = done;
   }
 
   owes(credential: Credential | null, release: (credential: Credential) => void): void {
-    if (credential !== null) this.#owed.push(() => release(credential));
+    this.#credential = credential;
+    this.#release = release;
   }
 
   async respond({ head, body, scrubbed, upgraded }: FilteredResponse): Promise<void> {
@@ -136,7 +140,8 @@ class Ending {
   }
 
   settle(): void {
-    for (const give of this.#owed) give();
+    this.#done?.();
+    if (this.#credential !== null) this.#release?.(this.#credential);
     const outcome = { status: this.#status, scrubbed: this.#scrubbed(), responseBytes: this.#responseBytes };
     this.#record.complete(outcome, this.#tally);
   }

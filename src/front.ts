@@ -33,7 +33,7 @@ export interface Front {
 export async function openFront(ground: Ground, clock: Clock, closers: Closers): Promise<Front> {
   const { configuration } = ground.current;
   const { proxy } = configuration;
-  const credential = createCredentials(ground, clock);
+  const credential = createCredentials(ground, clock, (key) => path.forget(key));
   const limiter = createLimiter(clock);
   const metrics = createMetrics({
     openConnections: () => listener?.openConnections ?? 0,
@@ -76,11 +76,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
 /** Between 0 and 1, for jitter only. */
 const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32;
 
-export function createCredentials(
-  ground: Ground,
-  clock: Clock,
-  onRetired: (key: string) => void = () => {},
-): CredentialStage {
+export function createCredentials(ground: Ground, clock: Clock, onRetired: (key: string) => void): CredentialStage {
   return createCredentialStage({
     sources: () => ground.current.configuration.sources,
     mintToken: async (workload, audience) => ground.issuer.mint(workload, audience),

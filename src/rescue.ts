@@ -30,14 +30,17 @@ export type Dialect = 'problem' | 's3' | 'aws-query';
 
 /** The dialect of whoever signs for AWS, by the service in the credential scope and the type of the body. */
 export function dialectOf(head: RequestHead): Dialect {
-  const scope = /^AWS4-HMAC-SHA256 .*Credential=[^/,]+\/[0-9]{8}\/[^/,]*\/([^/,]+)\/aws4_request/.exec(
-    head.headers.get('authorization') ?? '',
-  );
+  const authorization = head.headers.get('authorization') ?? '';
+  const at = authorization.startsWith('AWS4-HMAC-SHA256 ') ? authorization.indexOf('Credential=') : -1;
+  // From one place only: a pattern that may begin anywhere takes quadratic time.
+  const scope = at === -1 ? null : SCOPE.exec(authorization.slice(at, at + MAX_CREDENTIAL_LENGTH));
   if (scope?.[1] === 's3') return 's3';
   const isForm = head.headers.get('content-type')?.startsWith('application/x-www-form-urlencoded') === true;
   return scope !== null && (isForm || head.query?.includes('Action=') === true) ? 'aws-query' : 'problem';
 }
 
+const SCOPE = /^Credential=[^/,]+\/[0-9]{8}\/[^/,]*\/([^/,]+)\/aws4_request/;
+const MAX_CREDENTIAL_LENGTH = 512;
 const PROXY_NAME = 'countersign';
 
 /** Null where there is nobody left to answer. */

@@ -114,6 +114,7 @@ class Worker implements Desk, RunningWorker {
     const text = body.toString('utf8');
     if (topic === TOPIC.leaseRetired) {
       this.#credentials.retired(text);
+      this.#served?.path.forget(text);
       return;
     }
     if (topic !== TOPIC.instanceEnded)

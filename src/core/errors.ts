@@ -104,7 +104,6 @@ export const ERRORS = Object.freeze({
     false,
     'The trailers of the answer are larger than the limit',
   ),
-  http_response_body_size: row(502, 'http_response_body_size', false, 'The response body is larger than the limit'),
   http_protocol_error: row(
     502,
     'http_protocol_error',
@@ -128,7 +127,6 @@ export const ERRORS = Object.freeze({
   audit_unavailable: row(503, 'proxy_internal_error', true, 'The audit record could not be written'),
   overload: row(503, 'proxy_internal_response', true, 'The proxy is at a limit'),
   draining: row(503, 'proxy_internal_response', true, 'The proxy is shutting down'),
-  loop_detected: row(502, 'proxy_loop_detected', false, 'The request came back to this proxy'),
   configuration_invalid: row(500, 'proxy_configuration_error', false, 'The configuration is invalid'),
   certificate_issuing_failed: row(
     503,

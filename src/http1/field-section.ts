@@ -13,11 +13,11 @@ import type { CodecFaults, Section } from './wire-input.ts';
 /** Values of the fields that the codec itself acts on, in arrival order. */
 export interface FieldSection {
   readonly fields: Field[];
-  readonly hosts: string[];
-  readonly contentLengths: string[];
-  readonly transferCodings: string[];
-  readonly connections: string[];
-  readonly expects: string[];
+  hosts: readonly string[];
+  contentLengths: readonly string[];
+  transferCodings: readonly string[];
+  connections: readonly string[];
+  expects: readonly string[];
   /** A name that a recipient further on may take for one that decides about framing, routing or credentials. */
   hasAlias: boolean;
 }
@@ -89,11 +89,11 @@ export function parseFields(section: Section, firstLine: number, maxFields: numb
   }
   const result: FieldSection = {
     fields: [],
-    hosts: [],
-    contentLengths: [],
-    transferCodings: [],
-    connections: [],
-    expects: [],
+    hosts: NONE,
+    contentLengths: NONE,
+    transferCodings: NONE,
+    connections: NONE,
+    expects: NONE,
     hasAlias: false,
   };
   let start = firstLine === 0 ? 0 : (ends[firstLine - 1] as number) + 2;
@@ -113,10 +113,18 @@ export function parseFields(section: Section, firstLine: number, maxFields: numb
       throw malformed(faults, 'a tab in Transfer-Encoding');
     }
     result.fields.push({ name: known.name, key: known.key, value });
-    if (known.picked !== null) result[known.picked].push(value);
+    if (known.picked !== null) result[known.picked] = withAnother(result[known.picked], value);
     start = end + 2;
   }
   return result;
+}
+
+const NONE: readonly string[] = Object.freeze([]);
+
+/** Nearly always the first, for which a list of its own size is smaller than one that could grow. */
+function withAnother(values: readonly string[], value: string): readonly string[] {
+  if (values === NONE) return [value];
+  return [...values, value];
 }
 
 export function trimOuterSpace(text: string): string {

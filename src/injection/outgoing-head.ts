@@ -19,6 +19,9 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'keep-alive',
   'upgrade',
   'expect',
+  // Trailer fields end here.
+  'trailer',
+  'http2-settings',
   'forwarded',
   // No extension is negotiated: frames must be readable on their way back.
   'sec-websocket-extensions',

@@ -65,7 +65,11 @@ const OVERRIDES: ReadonlyMap<string, 'call_ambiguous' | 'path_ambiguous'> = new 
   ['x-http-method', 'call_ambiguous'],
   ['x-http-method-override', 'call_ambiguous'],
   ['x-method-override', 'call_ambiguous'],
+  ['x-original-method', 'call_ambiguous'],
   ['x-original-url', 'path_ambiguous'],
+  ['x-original-uri', 'path_ambiguous'],
+  ['x-original-host', 'path_ambiguous'],
+  ['x-host', 'path_ambiguous'],
   ['x-rewrite-url', 'path_ambiguous'],
 ]);
 

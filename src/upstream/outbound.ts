@@ -220,8 +220,13 @@ export class Outbound implements Watched {
   #complete(isLast: boolean, hint: number | null): void {
     if (this.#isOver) return;
     this.#finish();
-    if (isLast || !this.#isWritten) this.#parts.pool.drop(this.#connection);
+    if (isLast || !this.#isWritten || this.#mayBeUnread) this.#parts.pool.drop(this.#connection);
     else this.#parts.pool.release(this.#connection, hint);
+  }
+
+  /** A server that expects no body behind such a method takes it for the next request, which policy has not seen. */
+  get #mayBeUnread(): boolean {
+    return this.#body !== null && SAFE.has(this.#request.head.method);
   }
 
   #expect(stall: Stall, durationMs: number): void {

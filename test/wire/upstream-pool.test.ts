@@ -85,6 +85,18 @@ describe('reuse', () => {
     expect(server.received).toHaveLength(1);
   });
 
+  it.each(['GET', 'HEAD', 'OPTIONS'])(
+    'carries nothing behind a %s with a body, which the server may take for a request',
+    async (method) => {
+      const { server, stage } = await world(answering(OK));
+      expect(
+        (await get(stage, { method, body: Buffer.from('GET /forbidden HTTP/1.1\r\n\r\n') })).reusedConnection,
+      ).toBe(false);
+      expect((await get(stage)).reusedConnection).toBe(false);
+      expect(server.received).toHaveLength(2);
+    },
+  );
+
   it('reuses after chunks, no body, HEAD and 304 as well', async () => {
     const { server, stage } = await world(
       answering(

@@ -140,6 +140,10 @@ describe('rules', () => {
     ['X-HTTP-Method', 'call_ambiguous'],
     ['X-Method-Override', 'call_ambiguous'],
     ['X-Original-URL', 'path_ambiguous'],
+    ['X-Original-URI', 'path_ambiguous'],
+    ['X-Original-Host', 'path_ambiguous'],
+    ['X-Host', 'path_ambiguous'],
+    ['X-Original-Method', 'call_ambiguous'],
     ['X-Rewrite-URL', 'path_ambiguous'],
   ])('a request with %s is %s', (name, expected) => {
     expect(tell(rules, 'plain.test', head('GET', '/', { headers: [[name, 'DELETE']] }))).toBe(expected);

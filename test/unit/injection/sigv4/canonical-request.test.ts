@@ -77,7 +77,11 @@ describe('the canonical headers', () => {
       ['X-A', '"q  q"'],
       ['other', 'x'],
     );
-    const { before, after } = canonicalRequest({ ...input, fields: fields.fields, signedNames: ['absent', 'host', 'x-a', 'x-b'] });
+    const { before, after } = canonicalRequest({
+      ...input,
+      fields: fields.fields,
+      signedNames: ['absent', 'host', 'x-a', 'x-b'],
+    });
     expect(after).toBeNull();
     expect(before).toBe('GET\n/\n\nabsent:\nhost:h\nx-a:,2,"q q"\nx-b:a b\n\nabsent;host;x-a;x-b\nUNSIGNED-PAYLOAD');
   });

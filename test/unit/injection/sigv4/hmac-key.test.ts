@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HmacKey } from '../../../../src/injection/sigv4/hmac-key.ts';
 
-const byHand = (key: Uint8Array, text: string): string => createHmac('sha256', key).update(text, 'latin1').digest('hex');
+const byHand = (key: Uint8Array, text: string): string =>
+  createHmac('sha256', key).update(text, 'latin1').digest('hex');
 
 describe('an HMAC key', () => {
   it('signs as RFC 4231 §4.2 and §4.3 have it', () => {
@@ -16,7 +17,10 @@ describe('an HMAC key', () => {
   });
 
   it('signs any texts one after another as OpenSSL does', () => {
-    const text = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 512 });
+    const text = fc.string({
+      unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
+      maxLength: 512,
+    });
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), fc.array(text, { minLength: 1, maxLength: 5 }), (bytes, texts) => {
         const key = new HmacKey(bytes);
