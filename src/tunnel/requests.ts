@@ -31,6 +31,8 @@ const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
 const MAX_DRAIN_BYTES = 256 * 1024;
 const MAX_LINGER_BYTES = 4 * 1024 * 1024;
 const LINGER_MS = 1_000;
+/** One for all: every tunnel ends, and to record a stack costs more than the rest of the ending. */
+const GONE = Object.freeze(new EgressError('downstream_aborted'));
 const ENDS_IN_ORDER: ReadonlySet<ErrorCode> = new Set(['request_timeout', 'downstream_aborted']);
 /** For the rest of a body that nobody read. */
 const MAX_DRAIN_MS = 5_000;
@@ -77,7 +79,7 @@ export class TunnelRequests {
     stream.once('close', () => {
       clearTimeout(lifetime);
       this.#pace.end();
-      this.#gone.abort(new EgressError('downstream_aborted'));
+      this.#gone.abort(GONE);
     });
   }
 
