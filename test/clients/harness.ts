@@ -92,6 +92,7 @@ export async function openSandboxedProxy(
       const child = spawn(process.execPath, command(words), {
         env: { ...cleanEnvironment(folder), ...env },
         cwd: folder,
+        detached: true,
       });
       child.stdin?.end(input ?? '');
       return kept(outcomeOf(child));
@@ -100,7 +101,7 @@ export async function openSandboxedProxy(
       const child = spawn(
         process.execPath,
         command([process.execPath, join(ROOT, 'test', 'clients', 'agents', file)]),
-        { env: cleanEnvironment(folder), cwd: folder },
+        { env: cleanEnvironment(folder), cwd: folder, detached: true },
       );
       const secrets = () => proxy.sandbox?.registry.issuedSecrets() ?? [];
       const scan = new Promise<{ secrets: string[]; placeholders: string[] }>((resolve) => {
@@ -179,7 +180,10 @@ function outcomeOf(child: ChildProcess): Promise<Outcome> {
   const err: Buffer[] = [];
   child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
-  const timer = setTimeout(() => child.kill('SIGKILL'), PROGRAM_DEADLINE_MS);
+  // The whole group: what `run` started must not outlive it.
+  const timer = setTimeout(() => {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  }, PROGRAM_DEADLINE_MS);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => {
