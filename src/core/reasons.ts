@@ -14,6 +14,7 @@ export const REASONS = Object.freeze({
   workload_unbound: row(403, false, 'No policy or binding allows this workload to use this destination'),
   rule_missing: row(403, false, 'No rule of the egress policy matches the request'),
   rule_denied: row(403, false, 'A rule of the egress policy denies the request'),
+  scope_denied: row(403, false, 'The scope of this instance does not include the request'),
   approval_required: row(403, false, 'The rule requires an approval, and approvals are not configured'),
   path_ambiguous: row(403, false, 'The path is spelled in a way that a path rule could be fooled by'),
   mints_credentials: row(403, false, 'The call would hand a credential to the workload'),

@@ -2,7 +2,7 @@
  * Duty: the questions of a decision, in their order; `decide` and `explain` both ask them here.
  * In → Out: `Question` → `Grant` or `Denial`.
  * Holds: default deny; first matching rule wins; a minting call passes only where that rule names it; what cannot be read in
- *   one way only is refused; one binding or none, never a choice among several.
+ *   one way only is refused; one binding or none, never a choice among several; an instance's scope only takes away.
  * Fails: never throws; every refusal is a reason of core/reasons.ts.
  * Source: README, policy semantics.
  * Not here: the Permit (decide.ts), limits over time (limiter.ts).
@@ -24,6 +24,7 @@ import {
   type RevisionIndex,
   type Route,
 } from './revision-index.ts';
+import { matchScope } from './scope.ts';
 
 export interface Question {
   readonly revision: PolicyRevision;
@@ -97,10 +98,29 @@ export function judge(question: Question, trace: Trace | null): Grant | Denial {
   if (question.scheme === 'http' && bindings.length > 0) {
     return deny(question, 'insecure_scheme', null, `a credential is bound to ${name}; ask with https`);
   }
-  if (head === null) return judgeAuthority(question, service, rules, bindings);
+  if (head === null) return narrowed(question, judgeAuthority(question, service, rules, bindings), null);
   const view = new RequestView(head, question.form, route, service);
   trace?.request(view);
-  return judgeRequest({ question, service, view, bindings, trace }, rules);
+  return narrowed(question, judgeRequest({ question, service, view, bindings, trace }, rules), view);
+}
+
+/** What the policy denies stays denied, for the policy's reason. */
+function narrowed(question: Question, verdict: Grant | Denial, view: RequestView | null): Grant | Denial {
+  const { scope } = question.workload;
+  if (scope === undefined || verdict.kind === 'denial') return verdict;
+  const match = matchScope(scope, verdict.service.options.name, view);
+  if (match.kind === 'met') return verdict;
+  if (match.kind === 'ambiguous') return doubt(question, match, verdict.rule);
+  const what =
+    view === null
+      ? verdict.service.options.name
+      : `${view.head.method} of this path at ${verdict.service.options.name}`;
+  return deny(
+    question,
+    'scope_denied',
+    verdict.rule,
+    `the instance was created without ${what}; create one whose scope has it`,
+  );
 }
 
 /** The one Service of the address, or the one among several that the workload has to do with. */

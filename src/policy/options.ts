@@ -72,6 +72,18 @@ export interface BindingOptions {
   readonly injection: InjectionOptions | null;
   /** What tells it apart from another binding of the same workload and service; null where there is none. */
   readonly match: { readonly methods: readonly string[] | null; readonly paths: readonly PathPattern[] | null } | null;
+  /** Each instance has a lease of its own. Absent: all instances of the workload share one. */
+  readonly perInstance?: true;
+}
+
+/** What an instance may ask at most, beside the policy of its workload: one of the rules must match. Never empty. */
+export type Scope = readonly ScopeRule[];
+
+/** Null: no condition. */
+export interface ScopeRule {
+  readonly services: readonly string[] | null;
+  readonly methods: readonly string[] | null;
+  readonly paths: readonly PathPattern[] | null;
 }
 
 export interface PolicyRevision {

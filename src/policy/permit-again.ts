@@ -8,6 +8,7 @@ import type { Authority } from '../core/authority.ts';
 import type { Workload } from '../workload/workload.ts';
 import type { BindingOptions, EgressPolicyOptions, PolicyRevision } from './options.ts';
 import { PERMIT_KEY, Permit } from './permit.ts';
+import { matchScope } from './scope.ts';
 
 export interface GrantedNames {
   readonly authority: Authority;
@@ -22,7 +23,9 @@ export function permitAgain(revision: PolicyRevision, workload: Workload, names:
   const policy = policyOf(revision, workload, names.rule);
   // Without a policy for the workload its binding stands in for the rule.
   const isByBinding = /^binding:/.test(names.rule) && !isGoverned(revision, workload);
-  if (service === undefined || binding === undefined || (policy === undefined && !isByBinding)) return null;
+  const isInScope = workload.scope === undefined || matchScope(workload.scope, names.service, null).kind === 'met';
+  if (!isInScope || service === undefined || binding === undefined || (policy === undefined && !isByBinding))
+    return null;
   return new Permit(PERMIT_KEY, {
     workload,
     authority: names.authority,

@@ -1,4 +1,5 @@
 import type { SpiffeId } from '../core/spiffe-id.ts';
+import type { Scope } from '../policy/options.ts';
 
 /** Hop 3: who is calling. Made only by an attestor; never guessed. */
 export interface Workload {
@@ -7,6 +8,8 @@ export interface Workload {
   readonly spiffeId: SpiffeId;
   /** Instance that `run` or the admin API created; null where the kernel's evidence alone identified it. */
   readonly instance: string | null;
+  /** What the instance may ask at most. Absent: whatever the policy allows the workload. */
+  readonly scope?: Scope;
   readonly placeholders: Placeholders;
   /** What was believed, for audit: `token`, `unix:uid=1001`, `process:name=python3`. */
   readonly evidence: readonly string[];
