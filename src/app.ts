@@ -8,9 +8,11 @@
 import { dirname } from 'node:path';
 import { AdminUnreachable, callAdmin } from './admin/client.ts';
 import { assertNoneListens, openAdminServer } from './admin/server.ts';
+import type { InstanceAnswer, InstanceListing, ProxyStatus, Revocation } from './client/answers.ts';
 import type { Configuration } from './config/configuration.ts';
 import { ConfigurationError } from './config/configuration-error.ts';
 import { loadConfiguration } from './config/load.ts';
+import { parseScope } from './config/scope.ts';
 import { parseAuthority } from './core/authority.ts';
 import { EgressError } from './core/errors.ts';
 import { HeaderList } from './core/headers.ts';
@@ -20,6 +22,7 @@ import type { LeaseListing } from './credential/credential.ts';
 import { type Front, openFront } from './front.ts';
 import { type Closers, type Ground, type GroundOptions, openAuthority, openGround } from './ground.ts';
 import { PRESETS } from './injection/presets/all.ts';
+import { InstanceDesk, type InstanceOrder } from './instance-desk.ts';
 import { type Explanation, explain } from './policy/explain.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
@@ -29,7 +32,7 @@ import type { IssuingCa } from './tunnel/issuing-ca.ts';
 import type { WorkerProgram } from './workers/crew.ts';
 import type { Workload } from './workload/workload.ts';
 
-export { AdminUnreachable, type Configuration, callAdmin, type SeenRequest };
+export { AdminUnreachable, type Configuration, callAdmin, type InstanceAnswer, type SeenRequest };
 
 /** Which policy, and where what must be kept is kept. */
 export interface Place {
@@ -44,22 +47,6 @@ export interface StartOptions extends Place, GroundOptions {
   readonly workerProgram?: WorkerProgram;
 }
 
-/** What an instance needs to call; the token is told once. */
-export interface InstanceAnswer {
-  readonly id: string;
-  readonly workload: string;
-  readonly spiffeId: string;
-  readonly expiresAt: number;
-  readonly token: string;
-  readonly proxyUrl: string;
-  readonly bundleFile: string;
-  /** The same roots for Java. */
-  readonly javaTrustStore: string;
-  readonly apiKey: string;
-  readonly awsAccessKeyId: string;
-  readonly awsSecretAccessKey: string;
-}
-
 export interface RunningProxy {
   readonly proxyUrl: string;
   readonly adminSocket: string;
@@ -68,10 +55,14 @@ export interface RunningProxy {
   readonly sandbox: Sandbox | null;
   /** Lines for the one who started it: addresses, CA, warnings. */
   announcement(): readonly string[];
-  /** `workload` may be empty where the policy knows one only. @throws EgressError `configuration_invalid`. */
-  createInstance(workload: string, lifetimeMs: number): Promise<InstanceAnswer>;
+  /** @throws EgressError `configuration_invalid`, `request_malformed`. */
+  createInstance(order: InstanceOrder): Promise<InstanceAnswer>;
+  /** Null where none lives. */
+  extendInstance(id: string, ttlMs: number): Promise<InstanceListing | null>;
+  /** Null where there was none. */
+  endInstance(id: string): Promise<Revocation | null>;
   reload(): Promise<{ readonly revision: string }>;
-  status(): object;
+  status(): ProxyStatus;
   leases(): readonly LeaseListing[];
   /** Epoch `ms`. */
   now(): number;
@@ -138,9 +129,7 @@ async function serve(options: StartOptions, ground: Ground, front: Front, closer
     health: () => running.health(),
     metrics: () => front.metrics(),
     status: () => running.status(),
-    createInstance: ({ workload, lifetimeMs }) =>
-      running.createInstance(workload, lifetimeMs ?? DEFAULT_INSTANCE_LIFETIME_MS),
-    endInstance: (id) => running.endInstance(id),
+    instances: running.instances,
     reload: () => running.reload(),
   });
   closers.push(() => admin.close());
@@ -149,7 +138,8 @@ async function serve(options: StartOptions, ground: Ground, front: Front, closer
   return running;
 }
 
-const DEFAULT_INSTANCE_LIFETIME_MS = 600_000;
+/** Who orders instances without the admin socket. */
+const OWN_NAME = 'countersign';
 const REVOKE_DEADLINE_MS = 5_000;
 
 class Running implements RunningProxy {
@@ -158,6 +148,7 @@ class Running implements RunningProxy {
   readonly bundleFile: string;
   readonly auditFile: string;
   readonly sandbox: Sandbox | null;
+  readonly instances: InstanceDesk;
   closers: Closers = [];
   readonly #options: StartOptions;
   readonly #ground: Ground;
@@ -171,6 +162,7 @@ class Running implements RunningProxy {
     this.#front = front;
     const { address, port } = front.bound;
     this.proxyUrl = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+    this.instances = new InstanceDesk(ground, front, this.proxyUrl);
     this.adminSocket = proxy.admin.socket;
     this.bundleFile = ground.bundles.pem;
     this.auditFile = proxy.audit.file;
@@ -197,27 +189,16 @@ class Running implements RunningProxy {
     ];
   }
 
-  async createInstance(named: string, lifetimeMs: number): Promise<InstanceAnswer> {
-    const workload = this.#workloadNamed(named);
-    const { instance, token } = this.#ground.instances.create(workload, lifetimeMs);
-    const seen = await this.#ground.workload.describe(workload, instance.id);
-    this.#ground.audit.note({ kind: 'instance', instance: instance.id, spiffeId: seen.spiffeId.uri, lifetimeMs });
-    return {
-      ...instance,
-      spiffeId: seen.spiffeId.uri,
-      token,
-      proxyUrl: this.proxyUrl.replace('http://', `http://${instance.id}:${token}@`),
-      bundleFile: this.bundleFile,
-      javaTrustStore: this.#ground.bundles.java,
-      ...seen.placeholders,
-    };
+  createInstance(order: InstanceOrder): Promise<InstanceAnswer> {
+    return this.instances.create(order, OWN_NAME);
   }
 
-  async endInstance(id: string): Promise<boolean> {
-    const ended = this.#ground.instances.end(id);
-    this.#front.endInstance(id);
-    await this.#front.credential.revokeInstance(id);
-    return ended;
+  extendInstance(id: string, ttlMs: number): Promise<InstanceListing | null> {
+    return this.instances.extend(id, ttlMs, OWN_NAME);
+  }
+
+  endInstance(id: string): Promise<Revocation | null> {
+    return this.instances.revoke(id, OWN_NAME);
   }
 
   async reload(): Promise<{ readonly revision: string }> {
@@ -252,13 +233,13 @@ class Running implements RunningProxy {
     return systemClock.now();
   }
 
-  status(): object {
+  status(): ProxyStatus {
     return {
       proxyUrl: this.proxyUrl,
       ...this.health(),
       workers: this.#front.workers(),
+      instances: this.instances.count,
       leases: this.leases(),
-      instances: this.#ground.instances.list(),
     };
   }
 
@@ -274,15 +255,6 @@ class Running implements RunningProxy {
     for (const close of this.closers.reverse()) await close().catch(() => {});
     return outcome;
   }
-
-  #workloadNamed(named: string): string {
-    const known = [...new Set(this.#ground.current.configuration.identities.map((identity) => identity.workload))];
-    const only = known.length === 1 ? known[0] : undefined;
-    if (named === '' && only !== undefined) return only;
-    if (known.includes(named)) return named;
-    const what = named === '' ? 'which workload? the policy knows several' : 'the policy knows no such workload';
-    throw new EgressError('configuration_invalid', { detail: `${what}; known are ${known.join(', ') || 'none'}` });
-  }
 }
 
 export interface ExplainOptions extends Place {
@@ -292,6 +264,8 @@ export interface ExplainOptions extends Place {
   /** `Name: value` each. */
   readonly headers: readonly string[];
   readonly form: string | null;
+  /** As JSON, of an instance that asks; null: whatever the policy allows the workload. */
+  readonly scope: string | null;
 }
 
 export interface RequestExplanation extends Explanation {
@@ -347,7 +321,16 @@ export async function explainRequest(options: ExplainOptions): Promise<RequestEx
     instance: null,
     evidence: [],
     placeholders: { apiKey: '', awsAccessKeyId: '', awsSecretAccessKey: '' },
+    ...(options.scope === null ? {} : { scope: parseScope(jsonOf(options.scope)) }),
   };
   const explanation = explain({ revision: policy, workload, authority, scheme, head, form });
   return { ...explanation, isAllowed: explanation.outcome.kind === 'permit' };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new EgressError('request_malformed', { detail: 'the scope is not JSON', cause });
+  }
 }

@@ -93,12 +93,18 @@ class Visit {
   /** Request after request, each with the identity and the policy of its moment. */
   async serve(workload: Workload, requests: TunnelRequests, open?: OpenTunnel): Promise<void> {
     this.#requests = requests;
-    const untrack = this.#stages.track(workload, requests);
+    let untrack = this.#stages.track(workload, requests);
+    let tracked = workload.instance;
     try {
       let request = open === undefined ? await requests.next() : requests.accept(open.first.head, open.first.body);
       for (; request !== null; request = await requests.next()) {
         // On a plain proxy connection each request brings its own Proxy-Authorization.
         const caller = open === undefined ? workload : await this.#identifyAgain(request);
+        if (caller.instance !== tracked) {
+          untrack();
+          untrack = this.#stages.track(caller, requests);
+          tracked = caller.instance;
+        }
         await this.#stages.exchange(caller, request);
       }
     } finally {

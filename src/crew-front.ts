@@ -22,7 +22,7 @@ import type { Permit } from './policy/permit.ts';
 import { permitAgain } from './policy/permit-again.ts';
 import { Crew, type CrewEvent, type WorkerProgram } from './workers/crew.ts';
 import { OwnerDesk, type OwnerStages } from './workers/owner-desk.ts';
-import { type Charge, type PermitNames, TOPIC, type WorkerRevision } from './workers/topics.ts';
+import { type Charge, type InstanceExtension, type PermitNames, TOPIC, type WorkerRevision } from './workers/topics.ts';
 
 /** @throws EgressError where the address cannot be bound or a worker cannot start. */
 export async function openCrewFront(
@@ -54,6 +54,11 @@ export async function openCrewFront(
     metrics: async () => counters.text(await crew.metrics()),
     workers: () => crew.list(),
     takeRevision: () => crew.takeRevision(serialize(revisionOf(ground))),
+    drainInstance: (id) => crew.tell(TOPIC.instanceExpired, id),
+    extendInstance: (id, remainingMs) => {
+      const extension: InstanceExtension = { id, remainingMs };
+      crew.tell(TOPIC.instanceExtended, JSON.stringify(extension));
+    },
     endInstance: (id) => crew.tell(TOPIC.instanceEnded, id),
     drain: (deadlineMs) => crew.drain(deadlineMs),
   };
@@ -103,9 +108,12 @@ function ownerStages(ground: Ground, credential: CredentialStage, clock: Clock):
     instance: async (tokenHash) => {
       const found = ground.instances.findByHash(tokenHash);
       if (found === null) return null;
-      const { id, workload } = found.instance;
-      const { placeholders } = await ground.workload.describe(workload, id);
-      return { id, workload, remainingMs: found.remainingMs, placeholders };
+      const { id, workload, scope } = found;
+      const { placeholders } = await ground.workload.describe(workload, found);
+      return {
+        ...{ id, workload, placeholders, remainingMs: ground.instances.remainingMs(id) },
+        ...(scope === undefined ? {} : { scope }),
+      };
     },
     placeholders: async (workload) => (await ground.workload.describe(workload, null)).placeholders,
     leaf: ({ host, publicKey }) => {
@@ -122,8 +130,10 @@ function ownerStages(ground: Ground, credential: CredentialStage, clock: Clock):
 }
 
 async function permitFor(ground: Ground, names: PermitNames): Promise<Permit | null> {
-  const workload = await ground.workload.describe(names.workload, names.instance);
-  if (!ground.workload.isCurrent(workload))
+  const instance = names.instance === null ? null : ground.instances.get(names.instance);
+  const isForeign = names.instance !== null && instance?.workload !== names.workload;
+  const workload = await ground.workload.describe(names.workload, instance);
+  if (isForeign || !ground.workload.isCurrent(workload))
     throw new EgressError('credential_denied', { detail: 'the instance of the workload has ended' });
   return permitAgain(ground.current.configuration.policy, workload, {
     ...names,
@@ -141,7 +151,7 @@ class Counters {
     this.#own = createMetrics({
       openConnections: () => 0,
       liveLeases: () => credential.list().length,
-      liveInstances: () => ground.instances.list().length,
+      liveInstances: () => ground.instances.count,
     });
   }
 

@@ -23,6 +23,10 @@ export interface Front {
   workers(): readonly WorkerListing[];
   /** What the ground holds as current now decides every new request when this resolves. */
   takeRevision(): Promise<void>;
+  /** Its time is over: its tunnels take no new request. */
+  drainInstance(id: string): void;
+  /** It lives for so long from now. */
+  extendInstance(id: string, remainingMs: number): void;
   /** Its tunnels end now. */
   endInstance(id: string): void;
   /** Takes nothing new; what is under way has so long. */
@@ -38,7 +42,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
   const metrics = createMetrics({
     openConnections: () => listener?.openConnections ?? 0,
     liveLeases: () => credential.list().length,
-    liveInstances: () => ground.instances.list().length,
+    liveInstances: () => ground.instances.count,
   });
   const path = createPath(
     {
@@ -65,7 +69,9 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
     metrics: () => metrics.text(),
     workers: () => [],
     takeRevision: async () => {},
-    endInstance: (id) => path.tunnels.closeInstance(id),
+    drainInstance: (id) => path.tunnels.drainInstance(id),
+    extendInstance: () => {},
+    endInstance: (id) => path.tunnels.cutInstance(id),
     drain: async (deadlineMs) => {
       path.tunnels.drainAll();
       await listener.drain(deadlineMs);

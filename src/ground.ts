@@ -21,7 +21,7 @@ import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-c
 import type { UpstreamOptions } from './upstream/options.ts';
 import { createAttestation } from './workload/attestation.ts';
 import { createWorkloadStage, type WorkloadStage } from './workload/identify.ts';
-import { createInstanceRegistry, type InstanceRegistry } from './workload/instances.ts';
+import { InstanceRegistry } from './workload/instances.ts';
 import { createIssuerKey, type Issuer, openIssuer } from './workload/issuer.ts';
 import { openIssuerEndpoint } from './workload/issuer-endpoint.ts';
 import { rememberPlaceholders } from './workload/placeholders.ts';
@@ -86,7 +86,7 @@ export async function openGround(
     randomBytes(32),
   );
   const placeholdersOf = rememberPlaceholders(placeholderKey);
-  const instances = createInstanceRegistry(clock);
+  const instances = new InstanceRegistry(clock);
   const workload = createWorkloadStage({
     trustDomain: proxy.trustDomain,
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),

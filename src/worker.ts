@@ -25,6 +25,7 @@ import { RemoteInstances } from './workers/remote-instances.ts';
 import {
   type Charge,
   type DrainOrder,
+  type InstanceExtension,
   type LeafAnswer,
   type LeafQuestion,
   TOPIC,
@@ -117,10 +118,15 @@ class Worker implements Desk, RunningWorker {
       this.#served?.path.forget(text);
       return;
     }
-    if (topic !== TOPIC.instanceEnded)
+    if (topic === TOPIC.instanceExtended) {
+      this.#instances.extended(JSON.parse(text) as InstanceExtension);
+      return;
+    }
+    if (topic !== TOPIC.instanceEnded && topic !== TOPIC.instanceExpired)
       throw new EgressError('internal', { detail: 'the owner said what no owner says' });
     this.#instances.ended(text);
-    this.#served?.path.tunnels.closeInstance(text);
+    if (topic === TOPIC.instanceExpired) this.#served?.path.tunnels.drainInstance(text);
+    else this.#served?.path.tunnels.cutInstance(text);
   }
 
   closed(): void {

@@ -63,7 +63,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   };
   gauge('countersign_open_connections', 'Connections of workloads', sources.openConnections);
   gauge('countersign_leases', 'Live leases', sources.liveLeases);
-  gauge('countersign_instances', 'Live instances of workloads', sources.liveInstances);
+  gauge('countersign_instances', 'Instances of workloads, those in their grace included', sources.liveInstances);
 
   // Looking a child up by labels hashes them; the request path keeps the children instead.
   const counters = new Map<string, Counter.Internal>();

@@ -9,14 +9,14 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { EgressError, ERRORS, toEgressError } from '../core/errors.ts';
+import { type InstanceActions, instanceCall } from './instance-calls.ts';
 import { METRICS_CONTENT_TYPE } from './metrics.ts';
 
 export interface AdminActions {
   health(): { readonly ready: boolean; readonly [fact: string]: unknown };
   metrics(): Promise<string>;
   status(): unknown;
-  createInstance(request: { readonly workload: string; readonly lifetimeMs: number | null }): Promise<unknown>;
-  endInstance(id: string): Promise<boolean>;
+  readonly instances: InstanceActions;
   reload(): Promise<unknown>;
 }
 
@@ -25,8 +25,8 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-const MAX_BODY_BYTES = 64 * 1024;
-const MAX_LIFETIME_MS = 7 * 24 * 3_600_000;
+const MAX_BODY_BYTES = 16 * 1024;
+const MAX_NAME_LENGTH = 64;
 
 /** The folder of `socketPath` exists. @throws EgressError `configuration_invalid` where the path cannot be used. */
 export async function openAdminServer(socketPath: string, actions: AdminActions): Promise<AdminServer> {
@@ -96,17 +96,26 @@ async function answer(actions: AdminActions, request: IncomingMessage, response:
   try {
     await route(actions, request, response);
   } catch (thrown) {
-    const error = toEgressError(thrown);
-    const { status, title } = ERRORS[error.code];
-    send(response, status || 500, { code: error.code, title, detail: error.detail });
+    const { code, detail } = toEgressError(thrown);
+    const { status, title } = ERRORS[code];
+    // What is wrong with a policy, or asked of one, is the caller's to put right.
+    send(response, code === 'configuration_invalid' ? 422 : status || 500, { code, title, detail });
   }
 }
 
 async function route(actions: AdminActions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const call = `${request.method} ${request.url}`;
-  const ended = /^DELETE \/v1\/instances\/(i-[0-9a-f]{16})$/.exec(call)?.[1];
-  if (ended !== undefined) return send(response, (await actions.endInstance(ended)) ? 204 : 404, null);
-  switch (call) {
+  const { method = '', url = '' } = request;
+  const mark = url.indexOf('?');
+  const path = mark === -1 ? url : url.slice(0, mark);
+  const call = {
+    ...{ method, path },
+    query: new URLSearchParams(mark === -1 ? '' : url.slice(mark + 1)),
+    by: nameOf(request),
+    json: () => readJson(request),
+  };
+  const answered = await instanceCall(actions.instances, call);
+  if (answered !== null) return send(response, answered.status, answered.body);
+  switch (`${method} ${path}`) {
     case 'GET /healthz': {
       const health = actions.health();
       return send(response, health.ready ? 200 : 503, health);
@@ -117,18 +126,31 @@ async function route(actions: AdminActions, request: IncomingMessage, response: 
       return;
     case 'GET /v1/status':
       return send(response, 200, actions.status());
-    case 'POST /v1/instances':
-      return send(response, 201, await actions.createInstance(instanceRequest(await readJson(request))));
     case 'POST /v1/reload':
       return send(response, 200, await actions.reload());
     default:
-      return send(response, 404, { code: 'not_found', title: 'There is no such call' });
+      return send(response, 404, {
+        code: 'not_found',
+        title: 'There is no such call',
+        detail: `known are GET /healthz, GET /metrics, GET /v1/status, POST /v1/reload, GET and POST /v1/instances, and GET, PATCH and DELETE /v1/instances/{id}`,
+      });
   }
 }
 
+/** What the caller calls itself; no proof of anything, and short enough for a record. */
+function nameOf({ headers }: IncomingMessage): string | null {
+  return headers['user-agent']?.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_NAME_LENGTH) ?? null;
+}
+
+/** Refusals are problem documents (RFC 9457). */
 function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-  response.end(body === null ? '' : `${JSON.stringify(body)}\n`);
+  const isProblem = status >= 400 && typeof body === 'object' && body !== null && 'code' in body;
+  const document = isProblem ? { type: `urn:countersign:problem:${String(body.code)}`, status, ...body } : body;
+  response.writeHead(status, {
+    'content-type': isProblem ? 'application/problem+json' : 'application/json',
+    'cache-control': 'no-store',
+  });
+  response.end(`${JSON.stringify(document)}\n`);
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
@@ -136,7 +158,8 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   let total = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     total += chunk.length;
-    if (total > MAX_BODY_BYTES) throw new EgressError('request_body_too_large');
+    if (total > MAX_BODY_BYTES)
+      throw new EgressError('request_body_too_large', { detail: `a body has at most ${MAX_BODY_BYTES} bytes` });
     chunks.push(chunk);
   }
   try {
@@ -145,19 +168,3 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
     throw new EgressError('request_malformed', { detail: 'the body is not JSON', cause });
   }
 }
-
-function instanceRequest(body: unknown): { workload: string; lifetimeMs: number | null } {
-  if (typeof body !== 'object' || body === null)
-    throw new EgressError('request_malformed', { detail: 'the body is not an object' });
-  const { workload, lifetimeMs = null, ...rest } = body as Record<string, unknown>;
-  const unknown = Object.keys(rest)[0];
-  if (unknown !== undefined)
-    throw new EgressError('request_malformed', { detail: 'unknown member; known are workload and lifetimeMs' });
-  if (typeof workload !== 'string') throw new EgressError('request_malformed', { detail: 'workload is missing' });
-  if (lifetimeMs !== null && !isLifetime(lifetimeMs))
-    throw new EgressError('request_malformed', { detail: 'lifetimeMs is not an integer from 1 to 7 days' });
-  return { workload, lifetimeMs };
-}
-
-const isLifetime = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value > 0 && value <= MAX_LIFETIME_MS;

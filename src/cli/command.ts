@@ -2,6 +2,8 @@
  * Duty: the words of the command line: what a command is and what it gets.
  * Source: exit codes after sysexits.h where one fits.
  */
+import { parseDuration } from '../core/duration.ts';
+
 export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 
 /** The process as commands see it; main.ts makes the real one, tests make theirs. */
@@ -58,6 +60,8 @@ export interface Command {
   /** Paragraphs below the options. */
   readonly notes?: readonly string[];
   readonly options: readonly Option[];
+  /** What its first word may be, for completion. */
+  readonly words?: readonly string[];
   /** Takes words that are no options; elsewhere such a word is a mistake. */
   readonly takesWords?: boolean;
   run(terminal: Terminal, given: Given): Promise<number>;
@@ -88,16 +92,15 @@ export class CommandError extends Error {
   }
 }
 
-const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
-
 const MAX_DURATION_MS = 7 * 24 * 3_600_000;
 
-/** `30s`, `10m`, `8h` → `ms`, at most seven days. @throws UsageError */
-export function parseDurationOption(name: string, text: string): number {
-  const match = /^([1-9][0-9]{0,6})([smh])$/.exec(text);
-  if (match === null)
+/** `30s`, `10m`, `8h`, at most seven days; null where the option is not given. @throws UsageError */
+export function durationOption(given: Given, name: string): string | null {
+  const text = given.value(name);
+  if (text === null) return null;
+  const durationMs = parseDuration(text);
+  if (durationMs === null)
     throw new UsageError(`--${name} takes a duration such as 30s, 10m or 8h, not ${JSON.stringify(text)}`);
-  const durationMs = Number(match[1]) * (UNITS[match[2] ?? ''] ?? 0);
   if (durationMs > MAX_DURATION_MS) throw new UsageError(`--${name} is at most 168h`);
-  return durationMs;
+  return text;
 }

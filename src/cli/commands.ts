@@ -11,6 +11,7 @@ import { completion } from './completion.ts';
 import { env } from './env.ts';
 import { explain } from './explain.ts';
 import { commandHelp, overview } from './help.ts';
+import { instance } from './instance.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
 import { VERSION } from './version.ts';
@@ -18,7 +19,7 @@ import { isWorker, runWorker } from './worker.ts';
 
 export type { Signal, Terminal };
 
-export const COMMANDS: readonly Command[] = [start, run, env, check, explain, ca];
+export const COMMANDS: readonly Command[] = [start, run, env, instance, check, explain, ca];
 
 /** Have no help of their own. */
 const OTHERS: readonly string[] = ['completion', 'version', 'help'];

@@ -23,10 +23,16 @@ function bashScript(commands: readonly Command[]): string {
     '    return',
     '  fi',
     '  case "$command" in',
-    ...commands.map(
-      (command) =>
-        `    ${command.name}) [[ $word == -* ]] && COMPREPLY=($(compgen -W "${flags(command)}" -- "$word")) ;;`,
-    ),
+    ...commands.flatMap((command) => [
+      `    ${command.name})`,
+      `      [[ $word == -* ]] && COMPREPLY=($(compgen -W "${flags(command)}" -- "$word"))`,
+      ...(command.words === undefined
+        ? []
+        : [
+            `      [[ $word != -* && $COMP_CWORD -eq 2 ]] && COMPREPLY=($(compgen -W "${command.words.join(' ')}" -- "$word"))`,
+          ]),
+      '      ;;',
+    ]),
     '  esac',
     '}',
     'complete -o default -F _countersign countersign',
@@ -44,6 +50,12 @@ function fishScript(commands: readonly Command[]): string {
     ...commands.map(
       (command) =>
         `complete -c countersign -n __fish_use_subcommand -f -a ${command.name} -d ${quote(command.summary)}`,
+    ),
+    ...commands.flatMap((command) =>
+      (command.words ?? []).map(
+        (word) =>
+          `complete -c countersign -n '__fish_seen_subcommand_from ${command.name}; and not __fish_seen_subcommand_from ${command.words?.join(' ')}' -f -a ${word}`,
+      ),
     ),
     ...commands.flatMap((command) =>
       command.options.map(

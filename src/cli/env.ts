@@ -1,30 +1,31 @@
 /** Duty: `countersign env`: what `run` sets, printed for a shell. */
 import { agentVariables, withheldVariables } from './agent-environment.ts';
-import { type Command, EXIT, parseDurationOption, UsageError } from './command.ts';
-import { holdInstance, INSTANCE_OPTIONS } from './instance.ts';
+import { type Command, durationOption, EXIT, UsageError } from './command.ts';
+import { holdInstance, WORKLOAD_OPTIONS } from './held-instance.ts';
+
+/** A shell is used for a day's work, and nobody extends what it holds. */
+const DEFAULT_TTL = '8h';
 
 export const env: Command = {
   name: 'env',
   usage: '[options]',
   summary: 'Print the variables that make a shell a workload of the running proxy',
   options: [
-    ...INSTANCE_OPTIONS,
+    ...WORKLOAD_OPTIONS,
+    { name: 'ttl', value: 'DURATION', help: `Life of the instance, e.g. 30m (default: ${DEFAULT_TTL})` },
     { name: 'shell', value: 'NAME', help: 'sh (default), fish' },
     { name: 'json', help: 'Print a JSON object instead' },
   ],
   notes: [
     'Typical use: eval "$(countersign env --workload ai-agent)"',
-    'The instance ends after --ttl, or with the proxy.',
+    'The instance ends after --ttl, or with the proxy; countersign instance revoke ends it earlier.',
   ],
   run: async (terminal, given) => {
     const shell = given.value('shell') ?? 'sh';
     if (shell !== 'sh' && shell !== 'fish')
       throw new UsageError(`--shell takes sh or fish, not ${JSON.stringify(shell)}`);
-    const ttl = given.value('ttl');
-    const held = await holdInstance(terminal, given, {
-      lifetimeMs: ttl === null ? null : parseDurationOption('ttl', ttl),
-      mayStart: false,
-    });
+    const ttl = durationOption(given, 'ttl') ?? DEFAULT_TTL;
+    const held = await holdInstance(terminal, given, { ttl, mayStart: false, name: 'countersign env' });
     const variables = agentVariables(held.answer, terminal.environment);
     const taken = withheldVariables(terminal.environment, []).filter((name) => !(name in variables));
     if (given.flag('json')) terminal.write(`${JSON.stringify({ set: variables, unset: taken }, null, 2)}\n`);

@@ -19,6 +19,7 @@ export const explain: Command = {
       help: 'Header that the decision depends on, e.g. X-Amz-Target; may be repeated',
     },
     { name: 'data', short: 'd', value: 'TEXT', help: 'Form body, where the call is named in it (AWS query protocol)' },
+    { name: 'scope', value: 'JSON', help: 'Scope of the instance that asks, as it was given when it was created' },
     { name: 'json', help: 'Print a JSON object' },
   ],
   notes: [
@@ -42,6 +43,7 @@ export const explain: Command = {
       url,
       headers: given.values('header'),
       form: given.value('data'),
+      scope: given.value('scope'),
     });
     if (given.flag('json')) terminal.write(`${JSON.stringify(explanation, null, 2)}\n`);
     else for (const line of linesOf(explanation)) terminal.write(`${line}\n`);

@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { agentEnvironment, withheldVariables } from './agent-environment.ts';
-import { type Command, CommandError, EXIT, parseDurationOption, type Terminal, UsageError } from './command.ts';
-import { holdInstance, INSTANCE_OPTIONS } from './instance.ts';
+import { type Command, CommandError, durationOption, EXIT, type Terminal, UsageError } from './command.ts';
+import { holdInstance, keepAlive, WORKLOAD_OPTIONS } from './held-instance.ts';
 
 export const run: Command = {
   name: 'run',
@@ -11,7 +11,12 @@ export const run: Command = {
   usage: '[options] -- COMMAND [ARGUMENT…]',
   summary: 'Run a command as a workload: it calls APIs through the proxy and holds placeholders only',
   options: [
-    ...INSTANCE_OPTIONS,
+    ...WORKLOAD_OPTIONS,
+    {
+      name: 'ttl',
+      value: 'DURATION',
+      help: 'End the command’s access after this time, e.g. 30m (default: it lasts as long as the command, at most instances.maxTtl of the policy)',
+    },
     {
       name: 'keep',
       value: 'VARIABLE',
@@ -29,16 +34,16 @@ export const run: Command = {
     const words = given.rest.length > 0 ? given.rest : given.positionals;
     const [command, ...args] = words;
     if (command === undefined) throw new UsageError('run what? countersign run -- python agent.py');
-    const ttl = given.value('ttl');
-    const held = await holdInstance(terminal, given, {
-      lifetimeMs: ttl === null ? null : parseDurationOption('ttl', ttl),
-      mayStart: true,
-    });
+    const ttl = durationOption(given, 'ttl');
+    const held = await holdInstance(terminal, given, { ttl, mayStart: true, name: 'countersign run' });
+    // A given time is a limit. Without one the instance outlives a killed `run` by no more than its short default.
+    const letGo = ttl === null ? keepAlive(held, (words) => terminal.complain(`countersign: ${words}\n`)) : () => {};
     try {
       const kept = given.values('keep');
       if (!given.flag('quiet')) announce(terminal, held.answer.spiffeId, withheldVariables(terminal.environment, kept));
       return await runChild(terminal, command, args, agentEnvironment(terminal.environment, held.answer, kept));
     } finally {
+      letGo();
       await held.end();
     }
   },

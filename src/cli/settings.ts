@@ -1,9 +1,9 @@
 /**
- * Duty: which policy files and which state directory a command is about.
- * Source: XDG Base Directory Specification for the default place of the state.
+ * Duty: which policy files, which state directory and which running proxy a command is about.
  */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stateDirectoryIn } from '../client/default-socket.ts';
 import { CommandError, EXIT, type Given, type Option, type Terminal, UsageError } from './command.ts';
 
 export const CONFIG_OPTIONS: readonly Option[] = [
@@ -40,10 +40,20 @@ export function requiredConfigPaths(terminal: Terminal, given: Given): readonly 
 }
 
 /** Where keys, admin socket and audit file live unless the Proxy document says otherwise. */
-export function defaultStateDirectory(terminal: Terminal): string {
-  const { environment } = terminal;
-  const own = environment['COUNTERSIGN_STATE_DIR'];
-  if (own) return resolve(terminal.workingDirectory, own);
-  const base = environment['XDG_STATE_HOME'] || join(environment['HOME'] || '/tmp', '.local', 'state');
-  return join(base, 'countersign');
+export const defaultStateDirectory = (terminal: Terminal): string =>
+  stateDirectoryIn(terminal.environment, terminal.workingDirectory);
+
+export const SOCKET_OPTION: Option = {
+  name: 'socket',
+  value: 'PATH',
+  help: 'Admin socket of the running proxy (default: as the policy says)',
+};
+
+/** Of the running proxy. @throws ConfigurationError */
+export async function adminSocket(terminal: Terminal, given: Given): Promise<string> {
+  const named = given.value('socket');
+  if (named !== null) return resolve(terminal.workingDirectory, named);
+  const { loadSettings } = await import('../app.ts');
+  const place = { configPaths: configPaths(terminal, given), stateDirectory: defaultStateDirectory(terminal) };
+  return (await loadSettings(place)).adminSocket;
 }

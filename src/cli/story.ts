@@ -11,7 +11,7 @@ import { agentEnvironment } from './agent-environment.ts';
 import { CommandError, EXIT, type Terminal } from './command.ts';
 
 const AGENT = import.meta.url.endsWith('.ts') ? '../sandbox/story-agent.ts' : '../sandbox/story-agent.js';
-const LIFETIME_MS = 3_600_000;
+const TTL_MS = 3_600_000;
 const AGENT_DEADLINE_MS = 30_000;
 
 /** One line of the agent's standard output. */
@@ -31,7 +31,7 @@ export async function tellStory(terminal: Terminal, proxy: RunningProxy): Promis
     throw new CommandError(EXIT.usage, '--story needs the sandbox: countersign start --sandbox --story');
   const say = (text = ''): void => terminal.write(`${text}\n`);
   const paint = painter(terminal);
-  const instance = await proxy.createInstance('', LIFETIME_MS);
+  const instance = await proxy.createInstance({ workload: '', ttlMs: TTL_MS });
   say();
   say(paint.bold('An agent with placeholders calls OpenAI and AWS. It runs as'));
   say(`  ${instance.spiffeId} (instance ${instance.id})`);

@@ -72,6 +72,7 @@ export function compileBinding(source: Source, context: PolicyContext): Compiled
     services: bound.map(({ service }) => service),
     injection: injection === 'faulty' ? null : injection,
     match,
+    ...(spec.perInstance === true ? { perInstance: true } : {}),
   };
   return { source, injected: isInjected ? options : null, deliveries: compileDeliveries(source, options, problems) };
 }

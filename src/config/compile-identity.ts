@@ -29,6 +29,9 @@ const KERNEL_HELD: ReadonlySet<SelectorKey> = new Set([
   'cgroup:path',
 ]);
 
+const SOME_INSTANCE = 'i-0123456789abcdef';
+const LIKE_INSTANCE = /(?:^|\/)i-[0-9a-f]{16}$/;
+
 /** Null where this proxy may not grant it, or a problem was reported. */
 export function compileIdentity(
   source: ShapedAs<'WorkloadIdentity'>,
@@ -39,8 +42,19 @@ export function compileIdentity(
   const { metadata, spec } = document;
   const namespace = namespaceOf(metadata);
   const workload = qualify(namespace, spec.workloadID);
+  if (LIKE_INSTANCE.test(workload)) {
+    const path = ['spec', 'workloadID'];
+    problems.add(
+      raw.at(path),
+      path,
+      `${quoted(spec.workloadID)} ends like the id of an instance`,
+      'choose a name that cannot be taken for an instance of another workload',
+    );
+    return null;
+  }
   try {
-    createSpiffeId(proxy.trustDomain, `/${workload}`);
+    // Room for the longest that is ever made of it.
+    createSpiffeId(proxy.trustDomain, `/${workload}/${SOME_INSTANCE}`);
   } catch (thrown) {
     const detail = (thrown instanceof EgressError ? thrown.detail : null) ?? 'malformed';
     const path = ['spec', 'workloadID'];

@@ -4,9 +4,11 @@
  * Source: RFC 9209 for the names of the deadlines; config/README.md, table of limits.
  */
 import { isAbsolute, join, resolve } from 'node:path';
+import { formatDuration } from '../core/duration.ts';
 import { formatIp, parseIp } from '../core/ip-address.ts';
 import type { LimitsOptions } from '../listener/options.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
+import type { InstanceOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
 import { canonicalHost } from './compile-service.ts';
 import type { ListenOptions, ProxyOptions } from './configuration.ts';
@@ -72,6 +74,7 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
     log: { level: spec.log?.level ?? 'info' },
     upstream: compileUpstream(spec.upstream ?? {}, read),
     limits: compileLimits(spec.limits ?? {}, read),
+    instances: compileInstances(spec.instances ?? {}, read),
     unmatched: 'deny',
     sandbox:
       spec.sandbox === undefined
@@ -128,6 +131,17 @@ function compileRequestHead(limits: NonNullable<Spec['limits']>, read: ProxyRead
     maxTargetBytes: bytes('maxRequestTarget', 8 * KIB),
     maxTrailerBytes: bytes('maxRequestTrailers', 4 * KIB),
     maxChunkExtensionBytes: bytes('maxChunkExtensions', 4 * KIB),
+  };
+}
+
+function compileInstances(instances: NonNullable<Spec['instances']>, read: ProxyReader): InstanceOptions {
+  const at = (key: keyof typeof instances): Path => ['spec', 'instances', key];
+  const maxTtlMs = read.duration(at('maxTtl'), instances.maxTtl, DAY, SECOND, 7 * DAY);
+  const standard = Math.min(10 * MINUTE, maxTtlMs);
+  return {
+    defaultTtlMs: read.duration(at('defaultTtl'), instances.defaultTtl, standard, SECOND, maxTtlMs),
+    maxTtlMs,
+    graceMs: read.duration(at('grace'), instances.grace, 30 * SECOND, 100, HOUR),
   };
 }
 
@@ -195,7 +209,7 @@ class ProxyReader {
   duration(at: Path, given: string | undefined, standard: number, min: number, max: number): number {
     return given === undefined
       ? standard
-      : this.#within(at, given, durationMs(given), { min, max, show: showDuration });
+      : this.#within(at, given, durationMs(given), { min, max, show: formatDuration });
   }
 
   size(at: Path, given: string | undefined, standard: number, min: number, max: number): number {
@@ -252,12 +266,6 @@ interface Bounds {
   readonly min: number;
   readonly max: number;
   readonly show: (value: number) => string;
-}
-
-function showDuration(ms: number): string {
-  if (ms % HOUR === 0) return `${ms / HOUR}h`;
-  if (ms % MINUTE === 0) return `${ms / MINUTE}m`;
-  return ms % SECOND === 0 ? `${ms / SECOND}s` : `${ms}ms`;
 }
 
 function showSize(bytes: number): string {

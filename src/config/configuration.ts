@@ -9,7 +9,7 @@ import type { LimitsOptions } from '../listener/options.ts';
 import type { PolicyRevision } from '../policy/options.ts';
 import type { SandboxOptions } from '../sandbox/options.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
-import type { IssuerOptions, WorkloadIdentityOptions } from '../workload/options.ts';
+import type { InstanceOptions, IssuerOptions, WorkloadIdentityOptions } from '../workload/options.ts';
 
 export interface Configuration {
   readonly proxy: ProxyOptions;
@@ -42,6 +42,7 @@ export interface ProxyOptions {
   readonly log: { readonly level: LogLevel };
   readonly upstream: UpstreamOptions;
   readonly limits: LimitsOptions;
+  readonly instances: InstanceOptions;
   /** What becomes of traffic that no Service names. */
   readonly unmatched: 'deny' | 'tunnel';
   /** Null: no sandbox. */

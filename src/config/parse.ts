@@ -20,6 +20,7 @@ import { type ConfigurationFile, readDocuments } from './documents.ts';
 import { FileAccess, type ReadText } from './file-access.ts';
 import { warnOfIdleDocuments } from './idle-documents.ts';
 import { Names } from './names.ts';
+import { checkPerInstance } from './per-instance.ts';
 import { ProblemList } from './problems.ts';
 
 export interface ParseOptions {
@@ -70,6 +71,7 @@ export function compile(
   const bindings = only(shaped, 'CredentialBinding').flatMap((source) => compileBinding(source, context) ?? []);
   const policies = only(shaped, 'EgressPolicy').map((source) => compilePolicy(source, context));
   checkAmbiguity(bindings, context.services, problems);
+  checkPerInstance(bindings, sources, problems);
   if (problems.count === 0)
     warnOfIdleDocuments({ services, identities: identityDocuments, bindings, policies }, problems);
   return {

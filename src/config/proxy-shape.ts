@@ -88,6 +88,9 @@ export const proxy = z.strictObject({
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).optional() }).optional(),
     upstream: upstream.optional(),
     limits: z.strictObject(LIMITS).optional(),
+    instances: z
+      .strictObject({ defaultTtl: duration.optional(), maxTtl: duration.optional(), grace: duration.optional() })
+      .optional(),
     sandbox: z
       .strictObject({
         vault: z.strictObject({ port: ownPort.optional() }).optional(),

@@ -2,13 +2,13 @@
  * Duty: quantities with their unit: `30s`, `8MiB`, `600/min`.
  * Holds: takes only what shapes.ts let pass.
  */
+import { parseDuration } from '../core/duration.ts';
 
-const DURATIONS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 const SIZES: Readonly<Record<string, number>> = { B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 };
 const PERIODS: Readonly<Record<string, number>> = { s: 1_000, min: 60_000, h: 3_600_000 };
 
 /** In `ms`. */
-export const durationMs = (text: string): number => amount(text, DURATIONS);
+export const durationMs = (text: string): number => parseDuration(text) ?? Number.NaN;
 
 /** In `bytes`. */
 export const sizeBytes = (text: string): number => amount(text, SIZES);

@@ -5,6 +5,7 @@
  * Not here: what a document means together with others (compile-*.ts); the Proxy document (proxy-shape.ts).
  */
 import { z } from 'zod';
+import { DURATION } from '../core/duration.ts';
 
 export const API_VERSION = 'countersign.dev/v1alpha1';
 
@@ -33,7 +34,7 @@ const workloadId = spelled(
   'team-a/worker',
 );
 export const text = spelled('a text without control characters', /^\P{Cc}{1,2048}$/u);
-export const duration = spelled('a duration with its unit', /^[1-9][0-9]{0,8}(?:ms|s|m|h)$/, '30s', '10m', '24h');
+export const duration = spelled('a duration with its unit', DURATION, '30s', '10m', '24h');
 export const size = spelled('a size with its unit', /^[1-9][0-9]{0,8}(?:B|KiB|MiB|GiB)$/, '64KiB', '8MiB');
 const rate = spelled('a rate', /^[1-9][0-9]{0,8}\/(?:s|min|h)$/, '10/s', '600/min', '5000/h');
 const method = spelled('a method, which is upper-case', /^[A-Z][A-Z0-9_!#$%&'*+.^`|~-]{0,31}$/, 'GET', 'POST');
@@ -191,6 +192,7 @@ export const credentialBinding = z.strictObject({
     credentialSource: name,
     services: list(name).optional(),
     match: z.strictObject({ methods: methods.optional(), paths: paths.optional() }).optional(),
+    perInstance: z.boolean().optional(),
     propagation: z
       .strictObject({
         injection: injection.optional(),

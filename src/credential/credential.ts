@@ -7,7 +7,7 @@ export type CredentialPart = 'key' | 'username' | 'password' | 'accessKeyId' | '
 /** Hop 5: a live credential of one generation, held for one exchange. */
 export interface Credential {
   readonly source: string;
-  /** Counts from 1 for each (workload, instance, binding); part of the upstream pool's key. */
+  /** Counts from 1 for each lease of a binding, or of an instance where the binding is per instance; part of the upstream pool's key. */
   readonly generation: number;
   /** Identifies this lease of this workload across the process: pools and caches key on it. */
   readonly key: string;
@@ -29,7 +29,8 @@ export interface LeaseFacts {
 /** Hop 5 as the spine uses it. */
 export interface CredentialStage {
   /**
-   * The credential of the permit's binding; null where the permit has none. Single-flight per (workload, instance, binding).
+   * The credential of the permit's binding; null where the permit has none. Single-flight for each lease, which is the
+   * instance's own or shared by all instances of the workload, as the binding says.
    * @throws EgressError `credential_*`, never later than 5 s after the call.
    */
   obtain(permit: Permit, signal: AbortSignal): Promise<Credential | null>;
@@ -37,8 +38,10 @@ export interface CredentialStage {
   release(credential: Credential): void;
   /** The upstream refused it: give it to no new exchange. */
   invalidate(credential: Credential): void;
-  /** Ends the leases of one instance. */
-  revokeInstance(instance: string): Promise<void>;
+  /** Ends the leases that are one instance's own; resolves when the sources were told. */
+  revokeInstance(instance: string): Promise<{ revoked: number; failed: number }>;
+  /** No instance of the workload is left: what they shared ends with the exchanges that use it. */
+  retireShared(workload: string): void;
   /** Revokes every lease, within `deadlineMs`; returns how many were revoked and how many were not. */
   close(deadlineMs: number): Promise<{ revoked: number; failed: number }>;
   /** For `status`, metrics and the admin API. */
@@ -47,6 +50,7 @@ export interface CredentialStage {
 
 export interface LeaseListing {
   readonly workload: string;
+  /** Null: shared by all instances of the workload. */
   readonly instance: string | null;
   readonly binding: string;
   readonly source: string;

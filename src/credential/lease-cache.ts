@@ -1,13 +1,14 @@
 /**
  * Duty: every lease of this process.
  * In → Out: (workload, binding, source) → a credential; at the end, every lease revoked.
- * Holds: nothing is shared between two workloads, instances or bindings; a workload has a bounded number of leases, and
- *   all sources together a bounded number of calls at once.
+ * Holds: nothing is shared between two workloads or bindings, nor between two instances where the binding says so; a workload
+ *   has a bounded number of leases, and all sources together a bounded number of calls at once.
  * Fails: `credential_*`, `draining`.
  * Not here: one lease's life (lease-slot.ts, lease.ts).
  */
 import type { Clock } from '../core/clock.ts';
 import { EgressError, type ErrorCode } from '../core/errors.ts';
+import type { BindingOptions } from '../policy/options.ts';
 import type { Workload } from '../workload/workload.ts';
 import type { Credential, LeaseListing } from './credential.ts';
 import { untilAborted } from './deadline.ts';
@@ -36,6 +37,13 @@ export interface LeaseCacheOptions {
   readonly onRetired: (key: string) => void;
 }
 
+/** Who obtains what all instances of a workload share: nobody among them. */
+const sharedBy = ({ name, spiffeId, placeholders }: Workload): Workload => ({
+  ...{ name, spiffeId, placeholders },
+  instance: null,
+  evidence: [],
+});
+
 const MAX_CALLS = 48;
 const REVOKE_MS = 5000;
 const MAX_ENDED_INSTANCES = 10_000;
@@ -46,6 +54,8 @@ export class LeaseCache {
   readonly #leases = new Map<Lease, LeaseSlot>();
   readonly #reserved = new Map<string, number>();
   readonly #turnstile = new Turnstile(MAX_CALLS);
+  /** Instance → what is its alone. */
+  readonly #own = new Map<string, { readonly slots: Set<LeaseSlot>; readonly leases: Set<Lease> }>();
   readonly #endedInstances = new Set<string>();
   readonly #endings = new Set<Promise<boolean>>();
   readonly #calls = new Set<Promise<unknown>>();
@@ -59,7 +69,7 @@ export class LeaseCache {
     this.#host = {
       clock: options.clock,
       random: options.random,
-      reserve: (workload) => this.#reserve(workload),
+      reserve: (workload) => this.#reserve(`${workload.name}\n${workload.instance ?? ''}`),
       call: (signal, task) => this.#call(signal, task),
       createLease: (slot, grant, generation, unreserve) => this.#createLease(slot, grant, generation, unreserve),
       discard: (grant) => {
@@ -68,6 +78,7 @@ export class LeaseCache {
       },
       forget: (slot) => {
         if (this.#slots.get(slot.subject.key) === slot) this.#slots.delete(slot.subject.key);
+        this.#disown(slot.subject.workload.instance, (own) => own.slots.delete(slot));
       },
       observe: (slot, kind, error) => this.#observe(slot, kind, error?.code ?? null),
     };
@@ -76,7 +87,7 @@ export class LeaseCache {
   /** No promise where the lease is there. */
   obtain(
     workload: Workload,
-    binding: string,
+    binding: Pick<BindingOptions, 'name' | 'perInstance'>,
     source: CredentialSource,
     signal: AbortSignal,
   ): Credential | Promise<Credential> {
@@ -95,14 +106,24 @@ export class LeaseCache {
     if (lease !== undefined) this.#leases.get(lease)?.invalidate(lease);
   }
 
-  async revokeInstance(instance: string): Promise<void> {
+  /** Ends what is the instance's alone. */
+  async revokeInstance(instance: string): Promise<{ revoked: number; failed: number }> {
     this.#endedInstances.add(instance);
     const [oldest] = this.#endedInstances;
     if (this.#endedInstances.size > MAX_ENDED_INSTANCES && oldest !== undefined) this.#endedInstances.delete(oldest);
-    for (const slot of this.#slots.values()) if (slot.subject.workload.instance === instance) this.#closeSlot(slot);
-    await Promise.all(
-      [...this.#leases.keys()].filter((lease) => lease.names.instance === instance).map((lease) => lease.revokeNow()),
-    );
+    const own = this.#own.get(instance);
+    for (const slot of [...(own?.slots ?? [])]) this.#closeSlot(slot);
+    const worked = await Promise.all([...(own?.leases ?? [])].map((lease) => lease.revokeNow()));
+    const revoked = worked.filter(Boolean).length;
+    return { revoked, failed: worked.length - revoked };
+  }
+
+  /** Ends what the instances of the workload shared, when the last exchange that uses it is over; who comes gets a new one. */
+  retireShared(workload: string): void {
+    for (const slot of this.#slots.values()) {
+      const { name, instance } = slot.subject.workload;
+      if (name === workload && instance === null) slot.retire();
+    }
   }
 
   async close(deadlineMs: number): Promise<{ revoked: number; failed: number }> {
@@ -141,14 +162,34 @@ export class LeaseCache {
   }
 
   /** A source that was replaced by a reload is another source: what came from the old one is not given out any more. */
-  #slotFor(workload: Workload, binding: string, source: CredentialSource): LeaseSlot {
-    const key = `${workload.name}\n${workload.instance ?? ''}\n${binding}`;
+  #slotFor(
+    workload: Workload,
+    { name: binding, perInstance }: Pick<BindingOptions, 'name' | 'perInstance'>,
+    source: CredentialSource,
+  ): LeaseSlot {
+    const instance = perInstance === true ? workload.instance : null;
+    const key = `${workload.name}\n${instance ?? ''}\n${binding}`;
     const known = this.#slots.get(key);
     if (known !== undefined && known.subject.source === source) return known;
     if (known !== undefined) this.#closeSlot(known);
-    const slot = new LeaseSlot(this.#host, { key, workload, binding, source }, known?.generation ?? 0);
+    const holder = instance === null ? sharedBy(workload) : workload;
+    const slot = new LeaseSlot(this.#host, { key, workload: holder, binding, source }, known?.generation ?? 0);
     this.#slots.set(key, slot);
+    if (instance !== null) this.#ownOf(instance).slots.add(slot);
     return slot;
+  }
+
+  #ownOf(instance: string): { readonly slots: Set<LeaseSlot>; readonly leases: Set<Lease> } {
+    const own = this.#own.get(instance) ?? { slots: new Set(), leases: new Set() };
+    this.#own.set(instance, own);
+    return own;
+  }
+
+  #disown(instance: string | null, remove: (own: { slots: Set<LeaseSlot>; leases: Set<Lease> }) => void): void {
+    const own = instance === null ? undefined : this.#own.get(instance);
+    if (own === undefined || instance === null) return;
+    remove(own);
+    if (own.slots.size === 0 && own.leases.size === 0) this.#own.delete(instance);
   }
 
   #closeSlot(slot: LeaseSlot): void {
@@ -156,18 +197,19 @@ export class LeaseCache {
     slot.close();
   }
 
-  #reserve(workload: string): () => void {
-    const count = this.#reserved.get(workload) ?? 0;
+  /** Each instance counts for itself: a workload cannot create any. */
+  #reserve(holder: string): () => void {
+    const count = this.#reserved.get(holder) ?? 0;
     if (count >= this.#options.maxLeasesPerWorkload)
       throw new EgressError('credential_unavailable', {
         detail: 'the workload has as many leases as it may',
         retryAfterMs: 1000,
       });
-    this.#reserved.set(workload, count + 1);
+    this.#reserved.set(holder, count + 1);
     return () => {
-      const left = (this.#reserved.get(workload) ?? 1) - 1;
-      if (left > 0) this.#reserved.set(workload, left);
-      else this.#reserved.delete(workload);
+      const left = (this.#reserved.get(holder) ?? 1) - 1;
+      if (left > 0) this.#reserved.set(holder, left);
+      else this.#reserved.delete(holder);
     };
   }
 
@@ -191,10 +233,13 @@ export class LeaseCache {
       },
       onRetired: () => this.#options.onRetired(lease.names.key),
       onGone: () => {
-        if (this.#leases.delete(lease)) unreserve();
+        if (!this.#leases.delete(lease)) return;
+        unreserve();
+        this.#disown(workload.instance, (own) => own.leases.delete(lease));
       },
     });
     this.#leases.set(lease, slot);
+    if (workload.instance !== null) this.#ownOf(workload.instance).leases.add(lease);
     return lease;
   }
 

@@ -20,7 +20,7 @@ export interface SlotHost {
   readonly clock: Clock;
   readonly random: () => number;
   /** Takes one of the workload's leases. @throws EgressError `credential_unavailable` at the limit. */
-  reserve(workload: string): () => void;
+  reserve(workload: Workload): () => void;
   /** One of the calls that may run at once. */
   call<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T>;
   /** `unreserve` belongs to the lease from then on. */
@@ -94,6 +94,13 @@ export class LeaseSlot {
     this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
   }
 
+  /** Nobody needs it for now: the lease ends with its last exchange; the slot stays. What is on its way is left alone. */
+  retire(): void {
+    if (this.#current === null || this.#flight !== null) return;
+    this.#drop();
+    this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
+  }
+
   /** Gives nothing out any more and lets exchanges finish; what is on its way is revoked when it arrives. */
   close(): void {
     this.#shutdown.abort(unavailable('the credential is being revoked'));
@@ -135,7 +142,7 @@ export class LeaseSlot {
     let unreserve: (() => void) | null = null;
     try {
       this.#shutdown.signal.throwIfAborted();
-      unreserve = this.#host.reserve(subject.workload.name);
+      unreserve = this.#host.reserve(subject.workload);
       const fetch = (signal: AbortSignal) =>
         this.#host.call(signal, () => subject.source.fetch(subject.workload, signal));
       const grant = await within(this.#host.clock, DEADLINE_MS, this.#shutdown.signal, fetch, (late) =>

@@ -46,11 +46,12 @@ export function createStageOver(sources: Sources, options: LeaseOptions): Creden
   return {
     obtain: async (permit, signal) => {
       const { binding, workload } = permit.facts;
-      return binding === null ? null : cache.obtain(workload, binding.name, sources.find(binding.source), signal);
+      return binding === null ? null : cache.obtain(workload, binding, sources.find(binding.source), signal);
     },
     release: (credential) => cache.release(credential),
     invalidate: (credential) => cache.invalidate(credential),
     revokeInstance: (instance) => cache.revokeInstance(instance),
+    retireShared: (workload) => cache.retireShared(workload),
     close: async (deadlineMs) => {
       const counts = await cache.close(deadlineMs);
       await sources.close();

@@ -4,24 +4,34 @@
 export interface Drainable {
   /** Takes no new request; closes when the one under way is done. */
   drain(): void;
-  /** Closes now. */
-  close(): void;
+  /** Ends now, in the middle of whatever is under way. */
+  cut(): void;
 }
 
 export class LiveTunnels {
-  readonly #tunnels = new Map<Drainable, string | null>();
+  /** Instance → its tunnels; null: those without one. */
+  readonly #tunnels = new Map<string | null, Set<Drainable>>();
 
   /** Known until the returned function is called. */
   add(instance: string | null, tunnel: Drainable): () => void {
-    this.#tunnels.set(tunnel, instance);
-    return () => this.#tunnels.delete(tunnel);
+    const tunnels = this.#tunnels.get(instance) ?? new Set();
+    this.#tunnels.set(instance, tunnels);
+    tunnels.add(tunnel);
+    return () => {
+      tunnels.delete(tunnel);
+      if (tunnels.size === 0 && this.#tunnels.get(instance) === tunnels) this.#tunnels.delete(instance);
+    };
   }
 
   drainAll(): void {
-    for (const tunnel of this.#tunnels.keys()) tunnel.drain();
+    for (const tunnels of [...this.#tunnels.values()]) for (const tunnel of tunnels) tunnel.drain();
   }
 
-  closeInstance(instance: string): void {
-    for (const [tunnel, owner] of this.#tunnels) if (owner === instance) tunnel.close();
+  drainInstance(instance: string): void {
+    for (const tunnel of this.#tunnels.get(instance) ?? []) tunnel.drain();
+  }
+
+  cutInstance(instance: string): void {
+    for (const tunnel of this.#tunnels.get(instance) ?? []) tunnel.cut();
   }
 }

@@ -137,6 +137,17 @@ export class TunnelRequests {
     this.#stream.end(() => this.#stream.destroy());
   }
 
+  /** Ends now; an answer that is under way must not look complete, and a client that does not read cannot hold it up. */
+  cut(): void {
+    if (this.#owed === null) {
+      this.close();
+      return;
+    }
+    this.#over = true;
+    this.tunnel.connection.socket.resetAndDestroy();
+    this.#stream.destroy();
+  }
+
   sendContinue(): void {
     this.#stream.write(CONTINUE);
   }

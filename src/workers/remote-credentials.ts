@@ -1,7 +1,7 @@
 /**
  * Duty: hop 5 of a worker: credentials of the owner's leases.
  * In → Out: permit → credential, the bytes of which this process holds as long as it may.
- * Holds: one question at a time for each (workload, instance, binding); a copy is asked for again after a second, so that the
+ * Holds: one question at a time for each lease, which an instance has alone or all of a workload share; a copy is asked for again after a second, so that the
  *   owner sees that it is used and what has come in its place; when the owner retires the lease no new exchange gets it, and
  *   the copy is zeroed and given back when the last exchange is over.
  * Fails: what the owner's credential stage throws; `downstream_aborted` for who does not wait.
@@ -34,7 +34,7 @@ interface Copy {
 export class RemoteCredentials {
   readonly #channel: Channel;
   readonly #clock: Clock;
-  /** (workload, instance, binding) → what new exchanges get. */
+  /** Lease of a workload or an instance, by its names → what new exchanges get. */
   readonly #current = new Map<string, Copy>();
   readonly #byKey = new Map<string, Copy>();
   readonly #flights = new Map<string, Promise<Copy>>();
@@ -48,7 +48,8 @@ export class RemoteCredentials {
   obtain(permit: Permit, signal: AbortSignal): Credential | null | Promise<Credential> {
     const { workload, binding } = permit.facts;
     if (binding === null) return null;
-    const slot = `${workload.name}\n${workload.instance ?? ''}\n${binding.name}`;
+    const instance = binding.perInstance === true ? workload.instance : null;
+    const slot = `${workload.name}\n${instance ?? ''}\n${binding.name}`;
     const known = this.#current.get(slot);
     if (known !== undefined && this.#clock.monotonicMs() < known.askAgainAt) return use(known);
     return this.#ask(slot, permit, signal);
@@ -85,7 +86,10 @@ export class RemoteCredentials {
   #fetch(slot: string, permit: Permit): Promise<Copy> {
     const known = this.#flights.get(slot);
     if (known !== undefined) return known;
-    const question: CredentialQuestion = { ...namesOf(permit), held: this.#current.get(slot)?.key ?? null };
+    const names = namesOf(permit);
+    // What all share is asked for on nobody's behalf: the end of the one that happened to ask must not fail the others.
+    const instance = permit.facts.binding?.perInstance === true ? names.instance : null;
+    const question: CredentialQuestion = { ...names, instance, held: this.#current.get(slot)?.key ?? null };
     const flight = this.#channel
       .ask(TOPIC.credential, JSON.stringify(question), (body) => this.#adopt(slot, body))
       .finally(() => this.#flights.delete(slot));

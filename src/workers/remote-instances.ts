@@ -7,15 +7,15 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
-import type { Instance } from '../workload/instances.ts';
+import type { KnownInstance } from '../workload/instances.ts';
 import type { Placeholders } from '../workload/workload.ts';
 import type { Channel } from './channel.ts';
-import { type FoundInstance, TOPIC } from './topics.ts';
+import { type FoundInstance, type InstanceExtension, TOPIC } from './topics.ts';
 
 interface Known {
-  readonly instance: Instance;
+  readonly instance: KnownInstance;
   readonly tokenHash: string;
-  readonly endsAtMonotonicMs: number;
+  endsAtMonotonicMs: number;
   readonly placeholders: Placeholders;
 }
 
@@ -36,7 +36,7 @@ export class RemoteInstances {
   }
 
   /** No promise where it was met before and lives. */
-  find(token: string): Instance | Promise<Instance | null> {
+  find(token: string): KnownInstance | Promise<KnownInstance | null> {
     const tokenHash = hash('sha256', token, 'base64');
     const known = this.#byHash.get(tokenHash);
     if (known !== undefined && this.isAlive(known.instance.id)) return known.instance;
@@ -49,6 +49,12 @@ export class RemoteInstances {
   isAlive(id: string): boolean {
     const known = this.#known.get(id);
     return known !== undefined && this.#clock.monotonicMs() < known.endsAtMonotonicMs;
+  }
+
+  /** The owner's word; what was never met is told when it is. */
+  extended({ id, remainingMs }: InstanceExtension): void {
+    const known = this.#known.get(id);
+    if (known !== undefined) known.endsAtMonotonicMs = this.#clock.monotonicMs() + remainingMs;
   }
 
   /** The owner's word. */
@@ -71,14 +77,15 @@ export class RemoteInstances {
     return asked;
   }
 
-  #learn({ id, workload, remainingMs, placeholders }: FoundInstance, tokenHash: string): Instance {
+  #learn({ id, workload, scope, remainingMs, placeholders }: FoundInstance, tokenHash: string): KnownInstance {
     this.#sweep();
+    const former = this.#known.get(id);
     const known: Known = {
-      instance: { id, workload, expiresAt: this.#clock.now() + remainingMs },
+      // The same objects for all connections of an instance: what later hops derive from them is found again by them.
+      instance: former?.instance ?? { id, workload, ...(scope === undefined ? {} : { scope }) },
       tokenHash,
       endsAtMonotonicMs: this.#clock.monotonicMs() + remainingMs,
-      // The same object for all connections of an instance: what later hops derive from it is found again by it.
-      placeholders: this.#known.get(id)?.placeholders ?? placeholders,
+      placeholders: former?.placeholders ?? placeholders,
     };
     this.#known.set(id, known);
     this.#byHash.set(tokenHash, known);

@@ -8,6 +8,7 @@ import type { Denial } from '../core/reasons.ts';
 import type { LeaseFacts } from '../credential/credential.ts';
 import type { Endpoint } from '../listener/connection.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
+import type { KnownInstance } from '../workload/instances.ts';
 import type { Placeholders } from '../workload/workload.ts';
 
 /** `→` asked or told by a worker, `←` by the owner. */
@@ -46,6 +47,10 @@ export const TOPIC = Object.freeze({
   auditLater: 16,
   /** → tell: it ends by itself; another should take its place. */
   leaving: 17,
+  /** ← tell an instance id: its time is over, its tunnels take no new request. */
+  instanceExpired: 18,
+  /** ← tell `InstanceExtension`. */
+  instanceExtended: 19,
 });
 
 /** Everything that a worker is, apart from the code. */
@@ -66,11 +71,15 @@ export interface DrainOrder {
   readonly deadlineMs: number;
 }
 
-export interface FoundInstance {
-  readonly id: string;
-  readonly workload: string;
+export interface FoundInstance extends KnownInstance {
   readonly remainingMs: number;
   readonly placeholders: Placeholders;
+}
+
+export interface InstanceExtension {
+  readonly id: string;
+  /** From now on. */
+  readonly remainingMs: number;
 }
 
 export interface LeafQuestion {

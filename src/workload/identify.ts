@@ -14,7 +14,7 @@ import { createSpiffeId, type SpiffeId } from '../core/spiffe-id.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Attestation } from './attestation.ts';
 import { type Attestor, createSubject, type Subject, type VerifiedToken } from './attestor.ts';
-import { type Instance, isInstanceToken } from './instances.ts';
+import { isInstanceToken, type KnownInstance } from './instances.ts';
 import type { SelectorKey, WorkloadIdentityOptions } from './options.ts';
 import { tokenIn } from './proxy-authorization.ts';
 import type { Placeholders, Workload } from './workload.ts';
@@ -27,7 +27,7 @@ export interface IdentifyParts {
   /** Those of `derivePlaceholders`. */
   readonly placeholders: (spiffeId: SpiffeId, name: string, instance: string | null) => Eventually<Placeholders>;
   readonly instances: {
-    find(token: string): Eventually<Instance | null>;
+    find(token: string): Eventually<KnownInstance | null>;
     isAlive(id: string): boolean;
   };
   readonly attestation: Attestation;
@@ -42,7 +42,7 @@ export interface WorkloadStage {
   /** Whether what identified it still holds: an ended instance is no workload any more. */
   isCurrent(workload: Workload): boolean;
   /** The workload as an instance of it would be seen. */
-  describe(name: string, instance: string | null): Promise<Workload>;
+  describe(name: string, instance: KnownInstance | null): Promise<Workload>;
 }
 
 export function createWorkloadStage(parts: IdentifyParts): WorkloadStage {
@@ -74,14 +74,16 @@ class Registrar implements WorkloadStage {
     );
   }
 
-  async describe(name: string, instance: string | null): Promise<Workload> {
+  async describe(name: string, instance: KnownInstance | null): Promise<Workload> {
     return this.#workload(name, instance, []);
   }
 
-  async #workload(name: string, instance: string | null, evidence: readonly string[]): Promise<Workload> {
+  async #workload(name: string, instance: KnownInstance | null, evidence: readonly string[]): Promise<Workload> {
     const spiffeId = createSpiffeId(this.#parts.trustDomain, `/${name}`);
-    const placeholders = await this.#parts.placeholders(spiffeId, name, instance);
-    return { name, spiffeId, instance, evidence, placeholders };
+    const id = instance?.id ?? null;
+    const placeholders = await this.#parts.placeholders(spiffeId, name, id);
+    const workload = { name, spiffeId, instance: id, evidence, placeholders };
+    return instance?.scope === undefined ? workload : { ...workload, scope: instance.scope };
   }
 
   async #byInstance(token: string): Promise<Workload> {
@@ -89,7 +91,7 @@ class Registrar implements WorkloadStage {
     if (instance === null) throw unidentified('the token is of no instance that lives');
     if (!this.#parts.identities().some((identity) => identity.workload === instance.workload))
       throw unidentified('no WorkloadIdentity names the workload of the instance any more');
-    return this.#workload(instance.workload, instance.id, ['token:instance']);
+    return this.#workload(instance.workload, instance, ['token:instance']);
   }
 
   /** Whatever the verifier rejects with, the answer is the same: a status of its own would tell a stranger about it. */

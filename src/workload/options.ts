@@ -28,6 +28,15 @@ export interface WorkloadIdentityOptions {
   readonly selectors: readonly SelectorOptions[];
 }
 
+export interface InstanceOptions {
+  /** Where who creates one does not say. */
+  readonly defaultTtlMs: number;
+  /** From creation to end, extensions included. */
+  readonly maxTtlMs: number;
+  /** After the end: no new request, what is under way goes on. */
+  readonly graceMs: number;
+}
+
 export interface IssuerOptions {
   /** `iss` of workload tokens and base of the discovery document; null: derived from where the endpoint listens. */
   readonly url: string | null;

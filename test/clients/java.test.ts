@@ -40,7 +40,7 @@ describe.skipIf(version < 11)('Java (skipped where no JDK of version 11 or newer
   });
 
   it('reads every certificate of the trust store, and its digest', { timeout: 30_000 }, async () => {
-    const { javaTrustStore } = await byToken.proxy.createInstance('ai-agent', 60_000);
+    const { javaTrustStore } = await byToken.proxy.createInstance({ workload: 'ai-agent', ttlMs: 60_000 });
     const words = ['-list', '-storetype', 'JKS', '-keystore', javaTrustStore, '-storepass', 'changeit'];
     const { stdout, status } = spawnSync('keytool', words, { encoding: 'utf8' });
     expect(status).toBe(0);

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { InstanceAnswer, RunningProxy } from '../../src/app.ts';
+import type { InstanceOrder } from '../../src/instance-desk.ts';
 
 export interface Answer {
   /** 0: no answer. */
@@ -41,8 +42,8 @@ export class AgentClient {
     this.#ca = readFileSync(instance.bundleFile, 'utf8');
   }
 
-  static async of(proxy: ReachableProxy): Promise<AgentClient> {
-    return new AgentClient(proxy, await proxy.createInstance('ai-agent', 600_000));
+  static async of(proxy: ReachableProxy, order: Partial<InstanceOrder> = {}): Promise<AgentClient> {
+    return new AgentClient(proxy, await proxy.createInstance({ workload: 'ai-agent', ttlMs: 600_000, ...order }));
   }
 
   get instance(): InstanceAnswer {

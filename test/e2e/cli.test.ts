@@ -43,12 +43,12 @@ describe('the command line', () => {
   it('says what it can do', () => {
     const { status, stdout } = countersign(['help']);
     expect(status).toBe(0);
-    for (const command of ['start', 'run', 'env', 'check', 'explain', 'ca', 'completion'])
+    for (const command of ['start', 'run', 'env', 'instance', 'check', 'explain', 'ca', 'completion'])
       expect(stdout).toContain(`\n  ${command}`);
     expect(stdout).not.toContain('\u001b');
   });
 
-  it.each(['start', 'run', 'env', 'check', 'explain', 'ca'])('has help for %s', (command) => {
+  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'ca'])('has help for %s', (command) => {
     const { status, stdout } = countersign([command, '--help']);
     expect(status).toBe(0);
     expect(stdout).toMatch(new RegExp(`^Usage: countersign ${command} `));
@@ -92,6 +92,15 @@ describe('the command line', () => {
       64,
       /Name: value/,
     ],
+    ['an instance without a word', ['instance'], 64, /instance takes create, list, show, extend, revoke/],
+    ['another word', ['instance', 'kill', 'i-1'], 64, /not "kill"/],
+    ['an instance without an id', ['instance', 'show'], 64, /countersign instance list shows them/],
+    ['an id where none belongs', ['instance', 'list', 'i-1'], 64, /takes no id; what is "i-1"\?/],
+    ['an extension by nothing', ['instance', 'extend', 'i-1'], 64, /give --ttl 10m/],
+    ['a label without a value', ['instance', 'create', '--label', 'x'], 64, /--label takes NAME=VALUE/],
+    ['a scope that is no JSON', ['instance', 'create', '--scope', '{'], 64, /--scope takes JSON/],
+    ['two scopes', ['instance', 'create', '--service', 'a', '--scope', '[]'], 64, /exclude each other/],
+    ['instances of no proxy', ['instance', 'list', '--socket', '/no/such.sock'], 69, /no proxy listens .*; start one/],
     ['two policies', ['check', '--sandbox', '--config', 'x'], 64, /exclude each other/],
   ])('answers %s with an exit code and the next step', (_name, words, status, message) => {
     const outcome = countersign(words);
@@ -164,6 +173,18 @@ describe('the command line', () => {
     expect(outcome.status).toBe(status);
   });
 
+  it('explains what a scope takes away', () => {
+    const asked = ['explain', '--sandbox', '-w', 'ai-agent', 'POST', 'https://api.openai.com/v1/chat/completions'];
+    const within = countersign([...asked, '--scope', '[{"services":["openai-api"]}]']);
+    expect([within.status, within.stdout]).toEqual([0, expect.stringMatching(/^allowed by agents\//)]);
+    const beyond = countersign([...asked, '--scope', '[{"methods":["GET"]}]']);
+    expect([beyond.status, beyond.stdout]).toEqual([1, expect.stringMatching(/^denied: scope_denied .* by agents\//)]);
+    expect(countersign([...asked, '--scope', '[{}]'])).toMatchObject({
+      status: 64,
+      stderr: expect.stringMatching(/no condition/),
+    });
+  });
+
   it('prints the CA, the same one every time, its key for nobody else', () => {
     const config = ['--config', writePolicyWithCa()];
     const first = countersign(['ca', '--json', ...config]);
@@ -185,6 +206,12 @@ describe('the command line', () => {
       { encoding: 'utf8' },
     );
     if (shell === 'bash') expect(words.stdout.trim()).toBe('explain');
+    const actions = spawnSync(
+      'bash',
+      ['-c', `${stdout}\nCOMP_WORDS=(countersign instance re); COMP_CWORD=2; _countersign; echo "\${COMPREPLY[@]}"`],
+      { encoding: 'utf8' },
+    );
+    if (shell === 'bash') expect(actions.stdout.trim()).toBe('revoke');
   });
 });
 

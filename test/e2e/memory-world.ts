@@ -58,7 +58,7 @@ export async function openMemoryWorld(settings: VaultSettings): Promise<MemoryWo
     const socket = join(folder, 'state', 'admin.sock');
     const instance = (await callAdmin(socket, 'POST', '/v1/instances', {
       workload: 'agent',
-      lifetimeMs: 600_000,
+      ttl: '10m',
     })) as Instance;
     return {
       pid: proxy.pid,

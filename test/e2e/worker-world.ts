@@ -65,7 +65,10 @@ export async function openStreamServer(): Promise<StreamServer> {
   };
 }
 
-/** The quickstart with `workers`, a bound service for the stream server, and limits that no spread over workers meets. */
+/**
+ * The quickstart with `workers`, OpenAI by a lease of each instance's own, a bound service for the stream server, and limits
+ * that no spread over workers meets.
+ */
 export function withWorkers(quickstart: string, workers: number, stream: StreamServer): string {
   const document = (kind: string, name: string, spec: string): string =>
     `---\napiVersion: countersign.dev/v1alpha1\nkind: ${kind}\nmetadata: { name: ${name} }\nspec: ${spec}\n`;
@@ -77,6 +80,7 @@ export function withWorkers(quickstart: string, workers: number, stream: StreamS
         '\n  sandbox:',
         `\n  workers: ${workers}\n  limits: { maxConnectionsPerWorkload: 1000, maxConcurrentPerWorkload: 1000 }\n  upstream:\n    extraRoots: [${stream.rootFile}]\n    allowedNetworks: [127.0.0.1/32]\n    resolve: [{ host: ${STREAM_HOST}, address: 127.0.0.1, dialPort: ${stream.port} }]\n  sandbox:`,
       )
+      .replace('credentialSource: vault-openai\n', 'credentialSource: vault-openai\n  perInstance: true\n')
       .replace('limits: { requests: 600/min, concurrent: 32 }', 'limits: { requests: 60000/min, concurrent: 500 }'),
     document('Service', 'stream', `{ addresses: [{ address: ${STREAM_HOST}, port: 443 }] }`),
     document('CredentialBinding', 'stream', injection),
@@ -223,8 +227,8 @@ export async function startProxyProcess(stream: StreamServer, workers: number): 
     proxyUrl: status.proxyUrl,
     auditFile: join(state, 'audit.jsonl'),
     workerPids: status.workers.map(({ pid }) => pid),
-    createInstance: async (workload, lifetimeMs) =>
-      (await callAdmin(socket, 'POST', '/v1/instances', { workload, lifetimeMs })) as InstanceAnswer,
+    createInstance: async ({ workload, ttlMs }) =>
+      (await callAdmin(socket, 'POST', '/v1/instances', { workload, ttl: `${ttlMs}ms` })) as InstanceAnswer,
     output: () => text,
     ended,
     remove: async () => {

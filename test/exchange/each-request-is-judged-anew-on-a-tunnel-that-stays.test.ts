@@ -68,7 +68,7 @@ describe('each request is judged anew on a tunnel that stays', () => {
   );
 
   it(
-    'the instance is revoked: its tunnel closes, its lease is revoked',
+    'the instance is revoked: its tunnel closes, and with the last instance the lease that they shared is revoked',
     playbook(async (world) => {
       const { vault, workload, revokeInstance } = world;
       vault.grants({ api_key: KEY });
@@ -78,6 +78,29 @@ describe('each request is judged anew on a tunnel that stays', () => {
       expect(vault.asked.at(-1)).toBe('revoke');
       await workload.seesTheEnd();
     }),
+  );
+
+  it(
+    'the instance is revoked in the middle of a response: the tunnel is cut, and its own lease revoked although it is in use',
+    playbook(
+      async ({ vault, workload, upstream, audit, inUse, revokeInstance }) => {
+        vault.grants({ api_key: KEY });
+        await workload.opens('api.openai.com:443');
+        workload.sends('POST /v1/responses', '', '{"stream":true}');
+        await upstream.sees('POST /v1/responses');
+        upstream.begins(200, 'Content-Type: text/event-stream');
+        upstream.goesOn('data: one\n\n');
+        await workload.receivesHead(200);
+        expect(inUse()).toBe(1);
+        await revokeInstance();
+        expect(vault.asked.at(-1)).toBe('revoke');
+        await workload.seesTheEnd();
+        await audit.has('intent bearer', 'completion aborted downstream_aborted 200');
+        expect(upstream.wasCancelled).toBe(true);
+        expect(inUse()).toBe(0);
+      },
+      { policy: (text) => text.replaceAll('credentialSource:', 'perInstance: true, credentialSource:') },
+    ),
   );
 
   it(

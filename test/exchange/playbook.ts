@@ -30,7 +30,7 @@ import { createLimiter } from '../../src/policy/limiter.ts';
 import { caId, createCaCertificate, createCaKey } from '../../src/tunnel/issuing-ca.ts';
 import { secureRequests } from '../../src/tunnel/requests.ts';
 import { createWorkloadStage } from '../../src/workload/identify.ts';
-import { createInstanceRegistry, type InstanceRegistry } from '../../src/workload/instances.ts';
+import { InstanceRegistry } from '../../src/workload/instances.ts';
 import { derivePlaceholders } from '../../src/workload/placeholders.ts';
 import { CaptureSink } from '../fakes/capture-audit.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
@@ -112,7 +112,7 @@ async function openWorld({
   const logLines: string[] = [];
   const sink = new CaptureSink();
   const audit = createAuditStage(sink, clock);
-  const instances = createInstanceRegistry(clock);
+  const instances = new InstanceRegistry(clock);
   const placeholderKey = randomBytes(32);
   const identify = createWorkloadStage({
     trustDomain: 'test.example',
@@ -149,9 +149,9 @@ async function openWorld({
   } satisfies Backing;
   const stages = stagesOver(backing, clock, fakeUpstream, closers, thrown);
   const connectionStages = withoutTls(backing, stages, thrown);
-  const { instance, token } = instances.create('agent', 3_600_000);
+  const { instance, token } = instances.create({ workload: 'agent', ttlMs: 3_600_000 });
   const serving = new Set<Promise<void>>();
-  const workload = new WorkloadScript(await identify.describe('agent', instance.id), token, (connection) => {
+  const workload = new WorkloadScript(await identify.describe('agent', instance), token, (connection) => {
     const served = serveConnection(connectionStages, connection).finally(() => serving.delete(served));
     serving.add(served);
   });
@@ -169,8 +169,9 @@ async function openWorld({
     forgetInstance: () => void instances.end(instance.id),
     revokeInstance: async () => {
       instances.end(instance.id);
-      stages.tunnels.closeInstance(instance.id);
+      stages.tunnels.cutInstance(instance.id);
       await stages.credential.revokeInstance(instance.id);
+      if (instances.countOf('agent') === 0) stages.credential.retireShared('agent');
     },
     inUse: () => stages.credential.list().reduce((sum, lease) => sum + lease.inUse, 0),
   };

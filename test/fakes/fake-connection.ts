@@ -53,6 +53,10 @@ class End extends Duplex {
     done();
   }
 
+  resetAndDestroy(): this {
+    return this.destroy();
+  }
+
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const other = this.other;
     done(error);

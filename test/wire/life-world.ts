@@ -122,7 +122,7 @@ export async function openLifeWorld(options: LifeOptions = {}): Promise<LifeWorl
   const [policyFile, state] = [join(folder, 'policy.yaml'), join(folder, 'state')];
   const apart = options.isApart === true ? await startApart(policyFile, state) : null;
   const proxy: WireProxy = apart ?? (await startHere(policyFile, state));
-  const instance = await proxy.createInstance('ai-agent', 600_000);
+  const instance = await proxy.createInstance({ workload: 'ai-agent', ttlMs: 600_000 });
   const root = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(readFileSync(proxy.bundleFile, 'utf8'));
   // Once: the roots would be parsed again for every tunnel.
   const secureContext = createSecureContext({ ca: root?.[0] ?? '' });

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { callAdmin, type InstanceAnswer, type RunningProxy } from '../../src/app.ts';
+import type { Revocation } from '../../src/client/answers.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../src/launch.js', import.meta.url));
 const START_MS = 30_000;
@@ -11,7 +12,7 @@ const START_MS = 30_000;
 /** What a wire test needs of a proxy. */
 export type WireProxy = Pick<
   RunningProxy,
-  'proxyUrl' | 'bundleFile' | 'auditFile' | 'createInstance' | 'close' | 'sandbox'
+  'proxyUrl' | 'bundleFile' | 'auditFile' | 'createInstance' | 'endInstance' | 'close' | 'sandbox'
 >;
 
 export interface ApartProxy extends WireProxy {
@@ -25,15 +26,16 @@ export async function startApart(policyFile: string, stateDirectory: string): Pr
     stdio: 'ignore',
   });
   const socket = join(stateDirectory, 'admin.sock');
-  const create = async (workload: string, lifetimeMs: number): Promise<InstanceAnswer> =>
-    (await callAdmin(socket, 'POST', '/v1/instances', { workload, lifetimeMs })) as InstanceAnswer;
-  const first = await untilItAnswers(child, () => create('ai-agent', 60_000));
+  const create: RunningProxy['createInstance'] = async ({ workload, ttlMs }) =>
+    (await callAdmin(socket, 'POST', '/v1/instances', { workload, ttl: `${ttlMs}ms` })) as InstanceAnswer;
+  const first = await untilItAnswers(child, () => create({ workload: 'ai-agent', ttlMs: 60_000 }));
   return {
     proxyUrl: first.proxyUrl.replace(/\/\/[^@]*@/, '//'),
     bundleFile: first.bundleFile,
     auditFile: join(stateDirectory, 'audit.jsonl'),
     sandbox: null,
     createInstance: create,
+    endInstance: async (id) => (await callAdmin(socket, 'DELETE', `/v1/instances/${id}`)) as Revocation,
     rss: () => 1_024 * Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]),
     close: async () => {
       const closed = new Promise((resolve) => child.once('close', resolve));

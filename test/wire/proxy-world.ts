@@ -74,7 +74,7 @@ export async function openProxyWorld(limits = '{}'): Promise<ProxyWorld> {
     userRootFiles: [],
     log: () => {},
   });
-  const instance = await proxy.createInstance('ai-agent', 600_000);
+  const instance = await proxy.createInstance({ workload: 'ai-agent', ttlMs: 600_000 });
   // Once: the roots would be parsed again for every tunnel.
   const secureContext = createSecureContext({ ca: authorityOf(readFileSync(proxy.bundleFile, 'utf8')) });
   const { port } = new URL(proxy.proxyUrl);

@@ -285,13 +285,13 @@ describe('the end', () => {
   });
 
   it('of the instance ends it at once', async () => {
-    const instance = await world.proxy.createInstance('ai-agent', 60_000);
+    const instance = await world.proxy.createInstance({ workload: 'ai-agent', ttlMs: 60_000 });
     world.serve = (socket) => acceptSocket(socket, accepting());
     const socket = await world.tunnel('raw.test', instance);
     const heard = new Heard(socket);
     socket.write(opening('raw.test'));
     await until(() => heard.text.includes('\r\n\r\n'));
-    await (world.proxy as unknown as { endInstance(id: string): Promise<boolean> }).endInstance(instance.id);
+    await world.proxy.endInstance(instance.id);
     await until(() => heard.hasEnded || heard.isClosed);
     await until(() => world.upstream.open() === 0);
   });

@@ -19,10 +19,11 @@ export interface Countersign extends Candidate {
   readonly name: 'countersign';
   readonly awsWay: Way;
   readonly instance: Instance;
+  readonly adminSocket: string;
 }
 
 const LAUNCHER = fileURLToPath(new URL('../../../src/launch.js', import.meta.url));
-const LIFETIME_MS = 3_600_000;
+const TTL = '1h';
 const ADMIN_POLL_MS = 50;
 const ADMIN_POLLS = 100;
 
@@ -57,7 +58,8 @@ export async function startCountersign(
     env: { PATH, HOME, COUNTERSIGN_STATE_DIR: state },
     port,
   });
-  const { bundleFile, ...instance } = await newInstance(join(state, 'admin.sock'));
+  const adminSocket = join(state, 'admin.sock');
+  const { bundleFile, ...instance } = await newInstance(adminSocket);
   const context = trusting(readFileSync(bundleFile, 'utf8'));
   const wayTo = (host: string): Way => ({
     port,
@@ -67,14 +69,22 @@ export async function startCountersign(
     context,
   });
   const stop = (): Promise<void> => running.stop();
-  return { name: 'countersign', process: running, way: wayTo(HOST), awsWay: wayTo(AWS_HOST), instance, stop };
+  return {
+    name: 'countersign',
+    process: running,
+    way: wayTo(HOST),
+    awsWay: wayTo(AWS_HOST),
+    instance,
+    adminSocket,
+    stop,
+  };
 }
 
 /** The admin socket opens after the listener. */
 async function newInstance(socket: string): Promise<Instance & { readonly bundleFile: string }> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const answer = await callAdmin(socket, 'POST', '/v1/instances', { workload: 'bench', lifetimeMs: LIFETIME_MS });
+      const answer = await callAdmin(socket, 'POST', '/v1/instances', { workload: 'bench', ttl: TTL });
       return answer as Instance & { readonly bundleFile: string };
     } catch (thrown) {
       if (attempt === ADMIN_POLLS) throw thrown;

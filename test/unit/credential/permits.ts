@@ -18,7 +18,13 @@ export const workload = (name = 'agent', instance: string | null = null): Worklo
   evidence: [],
 });
 
-export function permit(caller: Workload = workload(), binding: string | null = 'openai', source = 'vault'): Permit {
+/** Each instance has a lease of its own unless `isPerInstance` says otherwise. */
+export function permit(
+  caller: Workload = workload(),
+  binding: string | null = 'openai',
+  source = 'vault',
+  isPerInstance = true,
+): Permit {
   return new Permit(PERMIT_KEY, {
     workload: caller,
     authority: createAuthority(parseHost('api.openai.com'), 443),
@@ -26,7 +32,10 @@ export function permit(caller: Workload = workload(), binding: string | null = '
     binding:
       binding === null
         ? null
-        : { name: binding, workload: caller.name, source, services: ['openai-api'], injection: null, match: null },
+        : {
+            ...{ name: binding, workload: caller.name, source, services: ['openai-api'], injection: null, match: null },
+            ...(isPerInstance ? { perInstance: true } : {}),
+          },
     rule: 'agents/0',
     limits: { requests: null, concurrent: null },
     mask: [],

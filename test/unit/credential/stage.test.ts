@@ -407,12 +407,22 @@ describe('invalidate', () => {
 describe('limits', () => {
   it('gives one workload so many leases and no more, and others theirs', async () => {
     stage = createStage(2);
-    await obtain(permit(workload('agent', 'i-1')));
-    await obtain(permit(workload('agent', 'i-2')));
-    const error = await failure(stage.obtain(permit(workload('agent', 'i-3')), never));
+    const of = (binding: string, who = workload()) => permit(who, binding, 'vault', false);
+    await obtain(of('a'));
+    await obtain(of('b'));
+    const error = await failure(stage.obtain(of('c'), never));
     expect(error.code).toBe('credential_unavailable');
     expect(source.fetches).toHaveLength(2);
-    await obtain(permit(workload('other')));
+    await obtain(of('a', workload('other')));
+  });
+
+  it('gives each instance so many of its own, beside what all share', async () => {
+    stage = createStage(1);
+    for (const instance of ['i-1', 'i-2', 'i-3']) await obtain(permit(workload('agent', instance)));
+    expect((await failure(stage.obtain(permit(workload('agent', 'i-3'), 'other'), never))).code).toBe(
+      'credential_unavailable',
+    );
+    await obtain(permit(workload('agent', 'i-3'), 'shared', 'vault', false));
   });
 
   it('gives the place back after a failure and after the end', async () => {
@@ -426,11 +436,48 @@ describe('limits', () => {
   });
 });
 
+describe('a lease that the instances of a workload share', () => {
+  const shared = (instance: string | null, name = 'agent') =>
+    permit(workload(name, instance), 'openai', 'vault', false);
+
+  it('is one, obtained on nobody’s behalf, and not another workload’s', async () => {
+    const first = await obtain(shared('i-1'));
+    expect(await obtain(shared('i-2'))).toBe(first);
+    expect(await obtain(shared(null))).toBe(first);
+    expect(source.fetches.map(({ workload: who }) => [who.instance, who.evidence])).toEqual([[null, []]]);
+    expect(stage.list()).toMatchObject([{ instance: null, inUse: 3 }]);
+    expect(await obtain(shared('i-1', 'other'))).not.toBe(first);
+  });
+
+  it('outlives each of them, and ends with the exchanges that use it when none is left', async () => {
+    const first = await obtain(shared('i-1'));
+    expect(await stage.revokeInstance('i-1')).toEqual({ revoked: 0, failed: 0 });
+    expect(source.grants[0]?.revocations).toBe(0);
+    expect((await failure(stage.obtain(shared('i-1'), never))).code).toBe('credential_denied');
+    await obtain(shared('i-3', 'other'));
+    stage.retireShared('agent');
+    expect(source.grants[0]?.revocations).toBe(0);
+    stage.release(first);
+    expect(source.grants.map(({ revocations }) => revocations)).toEqual([1, 0]);
+    expect((await obtain(shared('i-2'))).generation).toBe(2);
+  });
+
+  it('is left alone where somebody waits for it', async () => {
+    let arrive = (): void => {};
+    source.wait = () => new Promise<void>((resolve) => (arrive = resolve));
+    const waiting = stage.obtain(shared(null), never);
+    await turn();
+    stage.retireShared('agent');
+    arrive();
+    expect((await waiting)?.generation).toBe(1);
+  });
+});
+
 describe('revokeInstance', () => {
   it('revokes at once, also what is in use, and gives that instance nothing more', async () => {
     const mine = await obtain(permit(workload('agent', 'i-1')));
     await obtain(permit(workload('agent', 'i-2')));
-    await stage.revokeInstance('i-1');
+    expect(await stage.revokeInstance('i-1')).toEqual({ revoked: 1, failed: 0 });
     expect(source.grants.map((grant) => grant.revocations)).toEqual([1, 0]);
     expect(source.grants[0]?.key.isDestroyed).toBe(false);
     stage.release(mine);

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import type { Scope } from '../../../src/policy/options.ts';
 import type { Channel } from '../../../src/workers/channel.ts';
 import { RemoteInstances } from '../../../src/workers/remote-instances.ts';
 import { TOPIC } from '../../../src/workers/topics.ts';
@@ -8,13 +9,13 @@ import { FakeClock } from '../../fakes/fake-clock.ts';
 const placeholders = { apiKey: 'a', awsAccessKeyId: 'b', awsSecretAccessKey: 'c' };
 
 /** An owner that knows the token `good`, and what it was asked. */
-function world() {
+function world(scope?: Scope) {
   const clock = new FakeClock();
   const asked: [number, string][] = [];
   const answers = (topic: number, body: string): unknown => {
     if (topic === TOPIC.placeholders) return placeholders;
     const isKnown = body === hash('sha256', 'good', 'base64');
-    return isKnown ? { id: 'i-1', workload: 'agent', remainingMs: 1_000, placeholders } : null;
+    return isKnown ? { id: 'i-1', workload: 'agent', scope, remainingMs: 1_000, placeholders } : null;
   };
   const channel = {
     ask: async (topic: number, body: string, read: (answer: Buffer) => unknown) => {
@@ -41,6 +42,22 @@ describe('instances in a worker', () => {
     expect(await instances.find('bad')).toBe(null);
     expect(await instances.find('bad')).toBe(null);
     expect(asked).toHaveLength(2);
+  });
+
+  it('live on by the owner’s word, and keep the scope that they were told with', async () => {
+    const { instances, clock } = world([{ services: ['a'], methods: null, paths: null }]);
+    const known = await instances.find('good');
+    expect(known).toEqual({ id: 'i-1', workload: 'agent', scope: [{ services: ['a'], methods: null, paths: null }] });
+    await clock.advance(900);
+    instances.extended({ id: 'i-1', remainingMs: 5_000 });
+    instances.extended({ id: 'i-unknown', remainingMs: 5_000 });
+    await clock.advance(4_999);
+    expect(instances.isAlive('i-1')).toBe(true);
+    expect(await instances.find('good')).toBe(known);
+    await clock.advance(1);
+    expect([instances.isAlive('i-1'), instances.isAlive('i-unknown')]).toEqual([false, false]);
+    // Asked for again, it is the same object: what a decision has made of its scope is found by it.
+    expect(await instances.find('good')).toBe(known);
   });
 
   it('are gone with the owner’s word, and with their time', async () => {

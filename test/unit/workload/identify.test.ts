@@ -12,7 +12,7 @@ import { createAccountNames } from '../../../src/workload/accounts.ts';
 import { type Attestation, createAttestation } from '../../../src/workload/attestation.ts';
 import type { VerifiedToken } from '../../../src/workload/attestor.ts';
 import { createWorkloadStage } from '../../../src/workload/identify.ts';
-import { createInstanceRegistry } from '../../../src/workload/instances.ts';
+import { InstanceRegistry } from '../../../src/workload/instances.ts';
 import { processOf } from '../../../src/workload/local-process.ts';
 import type { SelectorOptions, WorkloadIdentityOptions } from '../../../src/workload/options.ts';
 import { rememberPlaceholders } from '../../../src/workload/placeholders.ts';
@@ -65,7 +65,7 @@ const identity = (workload: string, ...selectors: SelectorOptions[]): WorkloadId
 
 function stage(
   identities: WorkloadIdentityOptions[],
-  instances = createInstanceRegistry(new FakeClock()),
+  instances = new InstanceRegistry(new FakeClock()),
   more: Partial<Attestation> = {},
   clock = new FakeClock(),
 ) {
@@ -223,9 +223,9 @@ describe('identify', () => {
 
   it('takes an instance token, and lets a wrong one not fall back to weaker evidence', async () => {
     const connection = await loopback.open('127.0.0.1');
-    const instances = createInstanceRegistry(new FakeClock());
+    const instances = new InstanceRegistry(new FakeClock());
     const identities = [identity('ai-agent', { key: 'unix:uid', values: [uid] })];
-    const { instance, token } = instances.create('ai-agent', 60_000);
+    const { instance, token } = instances.create({ workload: 'ai-agent', ttlMs: 60_000 });
     const workloads = stage(identities, instances);
     const byToken = await workloads.identify(tunnelOf(connection, `Bearer ${token}`));
     expect(byToken).toMatchObject({ name: 'ai-agent', instance: instance.id });
@@ -237,8 +237,8 @@ describe('identify', () => {
 
   it('does not take the token of a workload that the policy no longer names', async () => {
     const connection = await loopback.open('127.0.0.1');
-    const instances = createInstanceRegistry(new FakeClock());
-    const { token } = instances.create('gone', 60_000);
+    const instances = new InstanceRegistry(new FakeClock());
+    const { token } = instances.create({ workload: 'gone', ttlMs: 60_000 });
     await expect(
       stage([identity('ai-agent')], instances).identify(tunnelOf(connection, `Bearer ${token}`)),
     ).rejects.toMatchObject(refusal);
@@ -334,7 +334,9 @@ describe('account names', () => {
 describe('placeholders', () => {
   it('are one object for all connections of an instance, and another for another instance', async () => {
     const workloads = stage([identity('ai-agent')]);
-    const described = await Promise.all(['i-1', 'i-1', 'i-2'].map((id) => workloads.describe('ai-agent', id)));
+    const described = await Promise.all(
+      ['i-1', 'i-1', 'i-2'].map((id) => workloads.describe('ai-agent', { id, workload: 'ai-agent' })),
+    );
     const [first, again, other] = described.map(({ placeholders }) => placeholders);
     expect(again).toBe(first);
     expect(other?.apiKey).not.toBe(first?.apiKey);

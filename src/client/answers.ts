@@ -1,0 +1,84 @@
+/**
+ * Duty: what the admin API says of instances, as JSON has it; the words of the typed client and of the API alike.
+ */
+
+/** What an instance may ask at most, beside the policy of its workload. A key that is left out is no condition. */
+export interface ScopeRule {
+  /** Names of Services, `namespace/name` outside the default namespace. */
+  readonly services?: readonly string[];
+  /** Upper case. */
+  readonly methods?: readonly string[];
+  /** Path patterns: `/v1/models`, `/v1/files/**`. */
+  readonly paths?: readonly string[];
+}
+
+export interface InstanceListing {
+  /** `i-` and 16 hex digits. */
+  readonly id: string;
+  readonly workload: string;
+  /** `spiffe://<trust domain>/<workload>/<id>`. Vault is shown the workload's own, without the id. */
+  readonly spiffeId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** One of the rules must match. Null: whatever the policy allows the workload. */
+  readonly scope: readonly ScopeRule[] | null;
+  /** Epoch `ms`, as `expiresAt`. */
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** `ms` from the answer to `expiresAt`, whatever the clocks say. */
+  readonly remainingMs: number;
+}
+
+/** What an instance needs to call; the token is told once and never again. */
+export interface InstanceAnswer extends InstanceListing {
+  /** Secret: who has it is the instance. */
+  readonly token: string;
+  /** For `HTTPS_PROXY`; the token is in it. */
+  readonly proxyUrl: string;
+  /** PEM, the one root that the workload must trust beside its own. */
+  readonly caCertificate: string;
+  /** PEM file on the proxy's host: that root, the system's and the user's. */
+  readonly bundleFile: string;
+  /** The same roots for Java. */
+  readonly javaTrustStore: string;
+  /** Placeholders, worth nothing anywhere else. */
+  readonly apiKey: string;
+  readonly awsAccessKeyId: string;
+  readonly awsSecretAccessKey: string;
+}
+
+export interface InstancePage {
+  readonly instances: readonly InstanceListing[];
+  /** For `after` of the next page; null: there is none. */
+  readonly next: string | null;
+}
+
+export interface Revocation {
+  readonly id: string;
+  /** Leases that were the instance's own and that Vault has taken back. */
+  readonly leasesRevoked: number;
+  /** Those that it could not; they end by themselves. */
+  readonly leasesFailed: number;
+}
+
+export interface LeaseListing {
+  readonly workload: string;
+  /** Null: shared by all instances of the workload. */
+  readonly instance: string | null;
+  readonly binding: string;
+  readonly source: string;
+  /** Counts from 1. */
+  readonly generation: number;
+  /** Exchanges that hold it, or worker processes. */
+  readonly inUse: number;
+}
+
+export interface ProxyStatus {
+  readonly ready: boolean;
+  /** First 12 hex digits of the SHA-256 of the policy. */
+  readonly revision: string;
+  readonly proxyUrl: string;
+  /** How many instances there are, those in their grace included. */
+  readonly instances: number;
+  readonly workers: readonly { readonly number: number; readonly pid: number }[];
+  readonly leases: readonly LeaseListing[];
+}
