@@ -17,13 +17,14 @@ import type { Row, RowResult } from './row.ts';
 import { bulk } from './rows/bulk.ts';
 import { freshTunnel } from './rows/fresh-tunnel.ts';
 import { generator } from './rows/generator.ts';
+import { instances } from './rows/instances.ts';
 import { keepAlive } from './rows/keep-alive.ts';
 import { latency } from './rows/latency.ts';
 import { sigv4 } from './rows/sigv4.ts';
 import { streams } from './rows/streams.ts';
 import { workers } from './rows/workers.ts';
 
-const ROWS: readonly Row[] = [keepAlive, sigv4, freshTunnel, latency, streams, bulk, workers, generator];
+const ROWS: readonly Row[] = [keepAlive, sigv4, freshTunnel, latency, streams, bulk, workers, instances, generator];
 const EXIT_USAGE = 64;
 const EXIT_UNAVAILABLE = 69;
 const EXIT_INTERRUPTED = 130;
