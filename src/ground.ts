@@ -91,7 +91,7 @@ export async function openGround(
     trustDomain: proxy.trustDomain,
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
     instances,
-    attestation: createAttestation(),
+    attestation: createAttestation(clock),
     identities: () => current.configuration.identities,
     clock,
   });

@@ -34,5 +34,12 @@ const terminal: Terminal = {
 
 // A reader that went away (`countersign explain … | head -1`) is no failure, and no end of a proxy.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+// node:ffi is used with a way without it (workload/system-calls.ts); that it may change is no news for an operator.
+for (const print of process.listeners('warning')) {
+  process.off('warning', print);
+  process.on('warning', (warning) => {
+    if (warning.name !== 'ExperimentalWarning' || !warning.message.startsWith('FFI ')) print(warning);
+  });
+}
 process.umask(0o077);
 process.exitCode = await runCommand(terminal);

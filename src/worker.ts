@@ -172,7 +172,7 @@ class Worker implements Desk, RunningWorker {
           trustDomain: proxy.trustDomain,
           placeholders: (_spiffeId, name, instance) => this.#instances.placeholders(name, instance),
           instances: this.#instances,
-          attestation: createAttestation(),
+          attestation: createAttestation(systemClock),
           identities: () => current.configuration.identities,
           clock: systemClock,
         }),

@@ -3,12 +3,12 @@
  * In → Out: what was configured → attestors and token verifiers for identify.ts, the same in one process and in a worker.
  * Not here: what each of them knows (attestors/).
  */
+import type { Clock } from '../core/clock.ts';
 import { createAccountNames } from './accounts.ts';
 import type { Attestor, LocalKernel, TokenVerifier } from './attestor.ts';
 import { createLocalProcessAttestor } from './attestors/local-process.ts';
 import { sourceAddress } from './attestors/source-address.ts';
-import { processOf } from './local-process.ts';
-import { socketOwner } from './socket-owner.ts';
+import { createLocalKernel } from './local-kernel.ts';
 
 export interface Attestation {
   readonly attestors: readonly Attestor[];
@@ -16,13 +16,10 @@ export interface Attestation {
   readonly kernel: LocalKernel;
 }
 
-export function createAttestation(): Attestation {
+export function createAttestation(clock: Clock): Attestation {
   return {
     attestors: [sourceAddress, createLocalProcessAttestor(createAccountNames())],
     tokenVerifiers: [],
-    kernel: {
-      ownerOf: ({ remote, local }) => socketOwner(remote, local),
-      processOf: (owner) => processOf(owner),
-    },
+    kernel: createLocalKernel(clock),
   };
 }

@@ -21,6 +21,9 @@ export interface Subject {
   readonly token: VerifiedToken | null;
   /** Proven by a JWT-SVID or by the certificate of a TLS handshake with the proxy. */
   readonly svid: SpiffeId | null;
+  /** Why something was not said, for the audit of a refusal; a constant text with small numbers, nothing that a caller chose. */
+  doubt(why: string): void;
+  readonly doubts: readonly string[];
 }
 
 /** One source of evidence. */
@@ -57,10 +60,14 @@ export interface VerifiedToken {
 /** What the kernel of this host knows about the other end of a connection. */
 export interface LocalKernel {
   ownerOf(connection: Connection): Promise<SocketOwner | null>;
-  processOf(owner: SocketOwner): Promise<ProcessFacts | null>;
+  processOf(owner: SocketOwner, doubt: (why: string) => void): Promise<ProcessFacts | null>;
 }
 
 export function createSubject(connection: Connection, token: VerifiedToken | null, kernel: LocalKernel): Subject {
+  const doubts: string[] = [];
+  const doubt = (why: string): void => {
+    if (!doubts.includes(why)) doubts.push(why);
+  };
   let owner: Promise<SocketOwner | null> | undefined;
   let holder: Promise<ProcessFacts | null> | undefined;
   const ownerOnce = (): Promise<SocketOwner | null> => {
@@ -69,7 +76,7 @@ export function createSubject(connection: Connection, token: VerifiedToken | nul
   };
   const processOnce = async (): Promise<ProcessFacts | null> => {
     const known = await ownerOnce();
-    return known === null ? null : kernel.processOf(known);
+    return known === null ? null : kernel.processOf(known, doubt);
   };
   return {
     connection,
@@ -80,5 +87,7 @@ export function createSubject(connection: Connection, token: VerifiedToken | nul
     },
     token,
     svid: token?.spiffeId ?? connection.svid ?? null,
+    doubt,
+    doubts,
   };
 }

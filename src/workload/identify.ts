@@ -115,7 +115,7 @@ class Registrar implements WorkloadStage {
       if (believed !== null) matches.set(identity.workload, believed);
     }
     const [only] = matches;
-    if (only === undefined) throw unidentified('no WorkloadIdentity matches');
+    if (only === undefined) throw unidentified(['no WorkloadIdentity matches', ...subject.doubts].join('; '));
     if (matches.size > 1) {
       const names = [...matches.keys()].sort().join(', ');
       throw unidentified(`${matches.size} identities match: ${names}`);

@@ -1,103 +1,155 @@
 /**
- * Duty: facts about the process that owns a socket.
- * In → Out: socket inode and uid → process facts, or null where not exactly one live process holds the socket.
- * Holds: the start time is the same before and after reading, so the facts belong to one process and not to a reused PID.
- * Threat: name and arguments are chosen by the process itself; exe and sha256 say what runs, not who wrote its script.
- * Source: proc(5): /proc/PID/{fd,stat,status,comm,exe,cmdline,cgroup}.
+ * Duty: facts about the process that holds a socket.
+ * In → Out: socket and its holder → process facts, or null where it does not stay the same process while it is read.
+ * Holds: start time, user, descriptor and memory layout are the same before and after reading, so all of it is of one
+ *   process that ran one program and held the socket throughout; an inheritable descriptor says nothing of the program,
+ *   for another may have opened it and then become this one.
+ * Threat: name and arguments are chosen by the process; exe and sha256 say what runs, not who wrote its script. Programs
+ *   of one user can make each other do anything (ptrace, LD_PRELOAD), so keep what must be apart under users of its own.
+ * Source: proc(5): /proc/PID/{fd,fdinfo,stat,status,comm,exe,cmdline,cgroup}; execve(2).
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { cgroupPath, containerId } from './container-id.ts';
+import type { ExecutableHashes } from './executable-hash.ts';
+import { userOf } from './process-census.ts';
+import type { SlowLane } from './slow-lane.ts';
+import { type SocketHolder, socketInode } from './socket-holders.ts';
 import type { SocketOwner } from './socket-owner.ts';
 
 export interface ProcessFacts {
   readonly pid: number;
-  readonly name: string;
-  readonly exe: string | null;
-  readonly args: readonly string[];
+  /** Null where real and effective group differ. */
   readonly gid: number | null;
   readonly cgroup: string | null;
-  /** Hex; computed only when a selector asks. */
+  /** 64 hex digits; null outside of containers. */
+  readonly containerId: string | null;
+  /** What runs in it; null where it may be another program than the one that connected. */
+  readonly program: Program | null;
+}
+
+export interface Program {
+  readonly name: string;
+  /** Path, where it is the same file in this proxy's file system. */
+  exe(): Promise<string | null>;
+  args(): Promise<readonly string[]>;
+  /** Hex. */
   sha256(): Promise<string | null>;
 }
 
-export async function processOf(owner: SocketOwner, proc = '/proc'): Promise<ProcessFacts | null> {
-  const holders = await holdersOf(owner, proc);
-  const [pid] = holders;
-  // A socket that several processes hold (fork, fd passing) is nobody's in particular.
-  if (pid === undefined || holders.length > 1) return null;
-  const started = await startTime(proc, pid);
-  const facts = await readFacts(proc, pid);
-  if (started === null || facts === null || (await startTime(proc, pid)) !== started) return null;
-  return facts;
+export interface ReadingParts {
+  readonly proc: string;
+  readonly hashes: ExecutableHashes;
+  readonly lane: SlowLane;
 }
 
-async function holdersOf(owner: SocketOwner, proc: string): Promise<number[]> {
-  const link = `socket:[${owner.inode}]`;
-  const pids = (await readdir(proc)).filter((entry) => /^[0-9]+$/.test(entry));
-  const found = await Promise.all(
-    pids.map(async (pid) => ((await holds(`${proc}/${pid}`, owner.uid, link)) ? Number(pid) : null)),
-  );
-  return found.filter((pid) => pid !== null);
-}
+const O_CLOEXEC = 0o2_000_000;
+const MAX_ARGUMENT_BYTES = 128 * 1024;
 
-async function holds(directory: string, uid: number, link: string): Promise<boolean> {
-  try {
-    if ((await stat(directory)).uid !== uid) return false;
-    for (const fd of await readdir(`${directory}/fd`)) {
-      if ((await readlink(`${directory}/fd/${fd}`).catch(() => '')) === link) return true;
-    }
-  } catch {
-    // Gone, or not ours to read: it does not count as a holder.
-  }
-  return false;
-}
-
-/** Field 22 of stat; the name in field 2 may hold spaces and parentheses. */
-async function startTime(proc: string, pid: number): Promise<string | null> {
-  const text = await readFile(`${proc}/${pid}/stat`, 'latin1').catch(() => '');
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null;
-}
-
-async function readFacts(proc: string, pid: number): Promise<ProcessFacts | null> {
-  const directory = `${proc}/${pid}`;
-  const text = (file: string): Promise<string> => readFile(`${directory}/${file}`, 'utf8').catch(() => '');
-  const [comm, cmdline, status, cgroup, exe] = await Promise.all([
-    text('comm'),
-    text('cmdline'),
-    text('status'),
-    text('cgroup'),
-    readlink(`${directory}/exe`).catch(() => null),
-  ]);
-  if (comm === '') return null;
-  const gid = /^Gid:\t[0-9]+\t([0-9]+)/m.exec(status)?.[1];
+export function readProcess(owner: SocketOwner, holder: SocketHolder, parts: ReadingParts): ProcessFacts | null {
+  const folder = `${parts.proc}/${holder.pid}`;
+  const before = witness(folder, parts.proc, holder);
+  if (before === null || before.uid !== owner.uid || before.inode !== owner.inode) return null;
+  const isUnchanged = (): boolean => witness(folder, parts.proc, holder)?.text === before.text;
+  const status = textOf(`${folder}/status`) ?? '';
+  const cgroup = textOf(`${folder}/cgroup`) ?? '';
+  const name = textOf(`${folder}/comm`)?.trimEnd();
+  const isInheritable = !hasCloseOnExec(`${folder}/fdinfo/${holder.fd}`);
+  if (name === undefined || !isUnchanged()) return null;
+  const program = isInheritable ? null : { name, ...laterOf(folder, parts, isUnchanged) };
   return {
-    pid,
-    name: comm.trimEnd(),
-    exe,
-    args: cmdline.split('\0').slice(0, -1),
-    gid: gid === undefined ? null : Number(gid),
-    cgroup: /^0::(.*)$/m.exec(cgroup)?.[1] ?? null,
-    sha256: () => hashFile(`${directory}/exe`),
+    pid: holder.pid,
+    gid: groupIn(status),
+    cgroup: cgroupPath(cgroup),
+    containerId: containerId(cgroup),
+    program,
   };
 }
 
-const hashes = new Map<string, string>();
+/** What touches files or memory of the process, which it can make slow, is read when a selector asks. */
+function laterOf(folder: string, { hashes, lane }: ReadingParts, isUnchanged: () => boolean): Omit<Program, 'name'> {
+  return {
+    exe: async () => {
+      const path = await lane.run(() => samePath(`${folder}/exe`));
+      return isUnchanged() ? path : null;
+    },
+    args: async () => {
+      const args = await lane.run(() => argumentsIn(`${folder}/cmdline`));
+      return isUnchanged() ? (args ?? []) : [];
+    },
+    sha256: async () => {
+      const hash = await hashes.of(`${folder}/exe`);
+      return isUnchanged() ? hash : null;
+    },
+  };
+}
 
-/** Hashed once per device, inode and modification time. */
-async function hashFile(path: string): Promise<string | null> {
+interface Witness {
+  readonly uid: number;
+  readonly inode: string;
+  /** Differs for any other process, and for the same one once it has run another program. */
+  readonly text: string;
+}
+
+function witness(folder: string, proc: string, { pid, fd }: SocketHolder): Witness | null {
+  const line = textOf(`${folder}/stat`);
+  const uid = userOf(proc, pid);
+  const inode = socketInode(`${folder}/fd/${fd}`);
+  if (line === null || uid === null || inode === null) return null;
+  // The name in field 2 may hold spaces and parentheses. Field 22 is the start time; 26 to 28 are where code and stack begin.
+  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+  const life = [fields[19], ...fields.slice(23, 26)].join(' ');
+  return { uid, inode, text: `${life} ${uid} ${inode} ${linkOf(`${folder}/exe`)}` };
+}
+
+/** `Gid:\t<real>\t<effective>\t…` */
+function groupIn(status: string): number | null {
+  const [, real, effective] = /^Gid:\t([0-9]+)\t([0-9]+)/m.exec(status) ?? [];
+  return real === undefined || real !== effective ? null : Number(real);
+}
+
+/** `flags:\t02004002`, octal. */
+function hasCloseOnExec(fdinfo: string): boolean {
+  const flags = /^flags:\t([0-7]+)$/m.exec(textOf(fdinfo) ?? '')?.[1];
+  return flags !== undefined && (Number.parseInt(flags, 8) & O_CLOEXEC) !== 0;
+}
+
+/** A process in a mount namespace of its own can give any file any path, so the file behind the path is compared. */
+async function samePath(link: string): Promise<string | null> {
+  const path = linkOf(link);
+  if (path === '') return null;
   try {
-    const facts = await stat(path, { bigint: true });
-    const key = `${facts.dev}:${facts.ino}:${facts.mtimeNs}:${facts.ctimeNs}`;
-    const known = hashes.get(key);
-    if (known !== undefined) return known;
-    const digest = createHash('sha256');
-    for await (const chunk of createReadStream(path)) digest.update(chunk as Buffer);
-    const value = digest.digest('hex');
-    if (hashes.size >= 256) hashes.clear();
-    hashes.set(key, value);
-    return value;
+    const [running, here] = await Promise.all([stat(link, { bigint: true }), stat(path, { bigint: true })]);
+    return running.dev === here.dev && running.ino === here.ino ? path : null;
   } catch {
     return null;
+  }
+}
+
+async function argumentsIn(path: string): Promise<readonly string[]> {
+  try {
+    await using file = await open(path);
+    const bytes = Buffer.alloc(MAX_ARGUMENT_BYTES);
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
+    // Cut off: the last argument is not whole.
+    return bytes.toString('utf8', 0, bytesRead).split('\0').slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
+function textOf(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
   }
 }

@@ -1,14 +1,17 @@
 /**
  * Duty: the kernel's word on who owns the other end of a loopback connection.
  * In → Out: 4-tuple → uid and socket inode, or null where the kernel does not say.
- * Holds: only an ESTABLISHED row of exactly this 4-tuple counts; the overflow uid (an unmapped user namespace) is unknown.
+ * Holds: only an established socket of exactly this 4-tuple in our own network namespace counts; the overflow uid (an
+ *   unmapped user namespace) is unknown.
  * Threat: every program of that uid looks the same; a token or a selector of its own tells them apart.
  * Source: proc(5), /proc/net/tcp; linux net/ipv4/tcp_ipv4.c get_tcp4_sock.
  */
 import { readFile } from 'node:fs/promises';
 import { endianness } from 'node:os';
-import { parseIp } from '../core/ip-address.ts';
+import { parseIp, unmapped } from '../core/ip-address.ts';
 import type { Endpoint } from '../listener/connection.ts';
+import { SharedRun } from './shared-run.ts';
+import type { FoundSocket, SocketDiagnosis } from './socket-diagnosis.ts';
 
 export interface SocketOwner {
   readonly uid: number;
@@ -16,38 +19,56 @@ export interface SocketOwner {
 }
 
 const ESTABLISHED = '01';
-const OVERFLOW_UID = 65_534;
+const DEFAULT_OVERFLOW_UID = 65_534;
 
-/** `peer` is the workload's end, `self` is ours. Tables other than /proc/net are for tests. */
-export async function socketOwner(peer: Endpoint, self: Endpoint, procNet = '/proc/net'): Promise<SocketOwner | null> {
-  const local = rowText(peer);
-  const remote = rowText(self);
-  if (local === null || remote === null) return null;
-  const tables = await Promise.all([tableText(`${procNet}/tcp`), tableText(`${procNet}/tcp6`)]);
-  for (const table of tables) {
-    const owner = findRow(table, local, remote);
-    if (owner !== null) return owner;
-  }
-  return null;
+/** `peer` is the workload's end, `self` is ours. */
+export type SocketOwners = (peer: Endpoint, self: Endpoint) => Promise<SocketOwner | null>;
+
+export function createSocketOwners(proc: string, diagnosis: () => Promise<SocketDiagnosis>): SocketOwners {
+  const tables = new SocketTables(`${proc}/net`);
+  const overflowUid = readFile(`${proc}/sys/kernel/overflowuid`, 'latin1')
+    .then(Number)
+    .catch(() => DEFAULT_OVERFLOW_UID);
+  return async (peer, self) => {
+    const diagnosed = (await diagnosis())(peer, self);
+    const found = diagnosed === undefined ? await tables.find(peer, self) : diagnosed;
+    if (found === null || found.uid === (await overflowUid) || found.inode === 0) return null;
+    return { uid: found.uid, inode: String(found.inode) };
+  };
 }
 
-async function tableText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'latin1');
-  } catch {
-    return '';
+/** The kernel walks through all its buckets for them, some milliseconds on a large host, so those who wait share one reading. */
+class SocketTables {
+  readonly #tcp: SharedRun<string>;
+  readonly #tcp6: SharedRun<string>;
+
+  constructor(folder: string) {
+    const table = (name: string) => new SharedRun(() => readFile(`${folder}/${name}`, 'latin1').catch(() => ''));
+    this.#tcp = table('tcp');
+    this.#tcp6 = table('tcp6');
+  }
+
+  async find(peer: Endpoint, self: Endpoint): Promise<FoundSocket | null> {
+    const local = rowTexts(peer);
+    const remote = rowTexts(self);
+    // A socket of IPv6 with mapped addresses stands in the other table, so it is asked second.
+    for (const [i, text] of local.entries()) {
+      const table = await (text.length > 13 ? this.#tcp6 : this.#tcp).run();
+      const found = findRow(table, text, remote[i] ?? '');
+      if (found !== null) return found;
+    }
+    return null;
   }
 }
 
-/** `0100007F:1F90`: address in host byte order of 32-bit words, port in hex. IPv4-mapped addresses match both tables. */
-function rowText(end: Endpoint): readonly string[] | null {
-  const text = end.address.startsWith('::ffff:') && end.address.includes('.') ? end.address.slice(7) : end.address;
-  const bytes = parseIp(text);
-  if (bytes === null) return null;
+/** `0100007F:1F90`: address in host byte order of 32-bit words, port in hex; IPv4, then what it is in IPv6. */
+function rowTexts(end: Endpoint): readonly string[] {
+  const parsed = parseIp(end.address);
+  if (parsed === null) return [];
+  const bytes = unmapped(parsed);
   const port = end.port.toString(16).toUpperCase().padStart(4, '0');
-  const mapped =
-    bytes.length === 4 ? [wordsText(Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes]))] : [];
-  return [wordsText(bytes), ...mapped].map((address) => `${address}:${port}`);
+  const mapped = bytes.length === 4 ? [Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes])] : [];
+  return [bytes, ...mapped].map((address) => `${wordsText(address)}:${port}`);
 }
 
 function wordsText(bytes: Uint8Array): string {
@@ -56,19 +77,15 @@ function wordsText(bytes: Uint8Array): string {
   return words.toString('hex').toUpperCase();
 }
 
-function findRow(table: string, local: readonly string[], remote: readonly string[]): SocketOwner | null {
-  for (const [i, address] of local.entries()) {
-    const at = table.indexOf(` ${address} ${remote[i] ?? ''} ${ESTABLISHED} `);
-    if (at === -1) continue;
-    // `sl local remote st tx:rx tr:when retrnsmt uid timeout inode`
-    const columns = table
-      .slice(at + 1, table.indexOf('\n', at))
-      .trim()
-      .split(/ +/);
-    const uid = Number(columns[6]);
-    const inode = columns[8];
-    if (!Number.isInteger(uid) || uid === OVERFLOW_UID || inode === undefined || inode === '0') return null;
-    return { uid, inode };
-  }
-  return null;
+function findRow(table: string, local: string, remote: string): FoundSocket | null {
+  const at = table.indexOf(` ${local} ${remote} ${ESTABLISHED} `);
+  if (at === -1) return null;
+  // `sl local remote st tx:rx tr:when retrnsmt uid timeout inode`
+  const columns = table
+    .slice(at + 1, table.indexOf('\n', at))
+    .trim()
+    .split(/ +/);
+  const uid = Number(columns[6]);
+  const inode = Number(columns[8]);
+  return Number.isInteger(uid) && Number.isInteger(inode) ? { uid, inode } : null;
 }

@@ -6,7 +6,7 @@
  * Not here: how the kernel is asked (socket-owner.ts, local-process.ts of the room).
  */
 import type { Attestor, Subject } from '../attestor.ts';
-import type { ProcessFacts } from '../local-process.ts';
+import type { ProcessFacts, Program } from '../local-process.ts';
 import type { SelectorKey } from '../options.ts';
 
 export interface AccountNames {
@@ -20,7 +20,11 @@ export function createLocalProcessAttestor(accounts: AccountNames): Attestor {
     values: async (key, subject) => {
       if (key === 'unix:uid' || key === 'unix:user') return ofUser(key, subject, accounts);
       const process = await subject.process();
-      return process === null ? [] : ofProcess(key, process, accounts);
+      if (process === null) return [];
+      if (!key.startsWith('process:')) return ofProcess(key, process, accounts);
+      if (process.program === null)
+        subject.doubt('the socket is inheritable (no close-on-exec), so another program may have opened it');
+      return ofProgram(key, process.program);
     },
   };
 }
@@ -32,16 +36,24 @@ async function ofUser(key: SelectorKey, subject: Subject, accounts: AccountNames
   return key === 'unix:uid' ? [String(owner.uid)] : present(accounts.userName(owner.uid));
 }
 
-async function ofProcess(key: SelectorKey, process: ProcessFacts, accounts: AccountNames): Promise<readonly string[]> {
+async function ofProgram(key: SelectorKey, program: Program | null): Promise<readonly string[]> {
+  if (program === null) return [];
   switch (key) {
     case 'process:name':
-      return [process.name];
+      return [program.name];
     case 'process:exe':
-      return present(process.exe);
+      return present(await program.exe());
     case 'process:arg':
-      return process.args;
+      return program.args();
     case 'process:sha256':
-      return present(await process.sha256());
+      return present(await program.sha256());
+    default:
+      return [];
+  }
+}
+
+function ofProcess(key: SelectorKey, process: ProcessFacts, accounts: AccountNames): readonly string[] {
+  switch (key) {
     case 'unix:gid':
       return process.gid === null ? [] : [String(process.gid)];
     case 'unix:group':

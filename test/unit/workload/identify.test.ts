@@ -1,61 +1,28 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseAuthority } from '../../../src/core/authority.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EgressError } from '../../../src/core/errors.ts';
 import { createSpiffeId, type SpiffeId } from '../../../src/core/spiffe-id.ts';
 import type { Connection } from '../../../src/listener/connection.ts';
-import type { Tunnel } from '../../../src/tunnel/tunnel.ts';
 import { createAccountNames } from '../../../src/workload/accounts.ts';
 import { type Attestation, createAttestation } from '../../../src/workload/attestation.ts';
 import type { VerifiedToken } from '../../../src/workload/attestor.ts';
 import { createWorkloadStage } from '../../../src/workload/identify.ts';
 import { InstanceRegistry } from '../../../src/workload/instances.ts';
-import { processOf } from '../../../src/workload/local-process.ts';
 import type { SelectorOptions, WorkloadIdentityOptions } from '../../../src/workload/options.ts';
 import { rememberPlaceholders } from '../../../src/workload/placeholders.ts';
-import { socketOwner } from '../../../src/workload/socket-owner.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
+import { Callers, tunnelOf } from './callers.ts';
 
 const uid = String(process.getuid?.() ?? 0);
 const refusal = { code: 'identity_required' };
 
-/** A real loopback connection, both ends in this process. */
-class Loopback {
-  readonly #server = createServer();
-  #accepted: Socket | null = null;
-  #client: Socket | null = null;
-
-  async open(host: string): Promise<Connection> {
-    await new Promise<void>((resolve) => this.#server.listen(0, host, resolve));
-    const accepted = new Promise<Socket>((resolve) => this.#server.once('connection', resolve));
-    this.#client = connect((this.#server.address() as AddressInfo).port, host);
-    this.#accepted = await accepted;
-    const socket = this.#accepted;
-    return {
-      id: 'c1',
-      socket,
-      way: 'explicit',
-      remote: { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
-      local: { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
-      acceptedAt: 0,
-    };
-  }
-
-  close(): void {
-    this.#client?.destroy();
-    this.#accepted?.destroy();
-    this.#server.close();
-  }
-}
-
-let loopback: Loopback;
-beforeEach(() => {
-  loopback = new Loopback();
+/** A process of this user, Node, is connected all the time. */
+let callers: Callers;
+let connection: Connection;
+beforeAll(async () => {
+  callers = await Callers.open();
+  ({ connection } = await callers.node());
 });
-afterEach(() => loopback.close());
+afterAll(() => callers.close());
 
 const identity = (workload: string, ...selectors: SelectorOptions[]): WorkloadIdentityOptions => ({
   name: workload,
@@ -74,62 +41,14 @@ function stage(
     trustDomain: 'test.example',
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
     instances,
-    attestation: { ...createAttestation(), ...more },
+    attestation: { ...createAttestation(new FakeClock()), ...more },
     identities: () => identities,
     clock,
   });
 }
 
-const tunnelOf = (connection: Connection, proxyAuthorization: string | null = null): Tunnel => ({
-  connection,
-  kind: 'connect',
-  authority: parseAuthority('api.openai.com:443'),
-  proxyAuthorization,
-});
-
-describe('the kernel’s evidence', () => {
-  it.each([['127.0.0.1'], ['::1']])('names the uid of the other end on %s', async (host) => {
-    const { remote, local } = await loopback.open(host);
-    expect(await socketOwner(remote, local)).toMatchObject({ uid: Number(uid) });
-  });
-
-  it('says nothing of a connection that does not exist', async () => {
-    const { remote, local } = await loopback.open('127.0.0.1');
-    expect(await socketOwner({ ...remote, port: remote.port === 1 ? 2 : 1 }, local)).toBeNull();
-    expect(await socketOwner({ ...remote, address: '192.0.2.1' }, local)).toBeNull();
-  });
-
-  it('takes only an established row, and never the overflow uid', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'countersign-proc-'));
-    const row = (state: string, owner: number): string =>
-      `   0: 0100007F:C350 0100007F:2710 ${state} 00000000:00000000 00:00000000 00000000 ${owner}        0 4242 1 0\n`;
-    const ask = () =>
-      socketOwner({ address: '127.0.0.1', port: 50_000 }, { address: '127.0.0.1', port: 10_000 }, folder);
-    try {
-      writeFileSync(join(folder, 'tcp'), row('01', 1001));
-      expect(await ask()).toEqual({ uid: 1001, inode: '4242' });
-      writeFileSync(join(folder, 'tcp'), row('06', 0));
-      expect(await ask()).toBeNull();
-      writeFileSync(join(folder, 'tcp'), row('01', 65_534));
-      expect(await ask()).toBeNull();
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
-  it('finds the one process that holds the socket, and nobody where several do', async () => {
-    const { remote, local } = await loopback.open('127.0.0.1');
-    const owner = await socketOwner(remote, local);
-    const facts = owner === null ? null : await processOf(owner);
-    expect(facts).toMatchObject({ pid: process.pid, exe: process.execPath });
-    expect(await facts?.sha256()).toMatch(/^[0-9a-f]{64}$/);
-    expect(await processOf({ uid: Number(uid), inode: '1' })).toBeNull();
-  });
-});
-
 describe('identify', () => {
   it('names the workload whose every selector matches, by any of its values', async () => {
-    const connection = await loopback.open('127.0.0.1');
     const workload = await stage([
       identity(
         'ai-agent',
@@ -156,14 +75,12 @@ describe('identify', () => {
     ],
     ['an identity without selectors', []],
   ])('does not take %s', async (_name, selectors) => {
-    const connection = await loopback.open('127.0.0.1');
     await expect(stage([identity('ai-agent', ...selectors)]).identify(tunnelOf(connection))).rejects.toMatchObject(
       refusal,
     );
   });
 
   it('refuses where two workloads match, and says to the audit which', async () => {
-    const connection = await loopback.open('127.0.0.1');
     const both = [
       identity('b', { key: 'unix:uid', values: [uid] }),
       identity('a', { key: 'net:source', values: ['127.0.0.0/8'] }),
@@ -192,13 +109,12 @@ describe('identify', () => {
     ['2001:db8:8000::1', '2001:db8::/33', false],
     ['not an address', '0.0.0.0/0', false],
   ])('from %s is in %s: %s', async (address, network, isIn) => {
-    const there = { ...(await loopback.open('127.0.0.1')), remote: { address, port: 1 } };
+    const there = { ...connection, remote: { address, port: 1 } };
     const asked = stage([identity('w', { key: 'net:source', values: [network] })]).identify(tunnelOf(there));
     await (isIn ? expect(asked).resolves.toMatchObject({ name: 'w' }) : expect(asked).rejects.toMatchObject(refusal));
   });
 
   it('asks each attestor once for a key, and for none that no selector needs', async () => {
-    const connection = await loopback.open('127.0.0.1');
     const asked: string[] = [];
     const attestors = ['one', 'two'].map((name) => ({
       answersFor: (key: string) => key.startsWith(`k8s:${name}`),
@@ -222,7 +138,6 @@ describe('identify', () => {
   });
 
   it('takes an instance token, and lets a wrong one not fall back to weaker evidence', async () => {
-    const connection = await loopback.open('127.0.0.1');
     const instances = new InstanceRegistry(new FakeClock());
     const identities = [identity('ai-agent', { key: 'unix:uid', values: [uid] })];
     const { instance, token } = instances.create({ workload: 'ai-agent', ttlMs: 60_000 });
@@ -236,7 +151,6 @@ describe('identify', () => {
   });
 
   it('does not take the token of a workload that the policy no longer names', async () => {
-    const connection = await loopback.open('127.0.0.1');
     const instances = new InstanceRegistry(new FakeClock());
     const { token } = instances.create({ workload: 'gone', ttlMs: 60_000 });
     await expect(
@@ -256,7 +170,7 @@ describe('a verified token', () => {
   };
   const verifying = (answer: VerifiedToken | Error): Partial<Attestation> => ({
     attestors: [
-      ...createAttestation().attestors,
+      ...createAttestation(new FakeClock()).attestors,
       {
         answersFor: (key) => key === 'token:sub',
         values: async (_key, { token }) => (token === null ? [] : [token.subject]),
@@ -282,7 +196,6 @@ describe('a verified token', () => {
   ];
 
   it('stands beside all other evidence, and is over at its end', async () => {
-    const connection = await loopback.open('127.0.0.1');
     const clock = new FakeClock();
     const expiresAt = clock.now() + 60_000;
     const workloads = stage(byBoth, undefined, verifying({ ...proof, expiresAt }), clock);
@@ -298,7 +211,6 @@ describe('a verified token', () => {
     ['one whose keys cannot be had', 'a.b.c', new Error('connect ECONNREFUSED')],
     ['one that nobody verifies', 'opaque', new Error('not asked')],
   ])('ends it where it is %s, whatever else would match', async (_name, token, answer) => {
-    const connection = await loopback.open('127.0.0.1');
     const identities = [identity('w', { key: 'unix:uid', values: [uid] })];
     await expect(
       stage(identities, undefined, verifying(answer)).identify(tunnelOf(connection, `Bearer ${token}`)),
@@ -308,7 +220,6 @@ describe('a verified token', () => {
   it('may name a SPIFFE ID, but not another than the certificate of the connection', async () => {
     const [one, other] = ['/one', '/other'].map((path) => createSpiffeId('elsewhere.test', path));
     if (one === undefined || other === undefined) throw new Error('unreachable');
-    const connection = await loopback.open('127.0.0.1');
     const identities = [identity('w', { key: 'spiffe:id', values: [one.uri] })];
     const ask = (svid: SpiffeId | undefined, spiffeId: SpiffeId | null) =>
       stage(identities, undefined, verifying({ ...proof, spiffeId })).identify(

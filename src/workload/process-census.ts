@@ -1,0 +1,137 @@
+/**
+ * Duty: which processes belong to which user.
+ * In → Out: uid → their pids.
+ * Holds: a process that began before the question is looked at; a process changes its user seldom and mostly in its first
+ *   moments, so the young are looked at every time and the others in turn.
+ * Threat: an old process that became this user's a moment ago may be missed as a second holder of a socket; who is taken
+ *   for the only one is looked at again (local-process.ts).
+ * Source: proc(5): the last field of /proc/loadavg is the pid given out last; linux kernel/pid.c: they are given out in turn.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../core/clock.ts';
+import { SharedRun } from './shared-run.ts';
+
+interface Citizen {
+  uid: number;
+  readonly seenAtMs: number;
+}
+
+const YOUNG_MS = 1_000;
+const MAX_YOUNG = 64;
+/** So many of the others are looked at again with each question. */
+const IN_TURN = 16;
+/** Probing pid by pid is cheaper than listing the folder up to about here. */
+const MAX_PROBED = 128;
+/** A whole new count costs a look at every process. */
+const RECOUNT_MS = 1_000;
+/** Others get their turn after so many looks, about a millisecond. */
+const SLICE = 64;
+
+export class ProcessCensus {
+  readonly #proc: string;
+  readonly #clock: Clock;
+  readonly #citizens = new Map<number, Citizen>();
+  readonly #update = new SharedRun(() => this.#count());
+  #lastPid: number | null = null;
+  #turn: number[] = [];
+  #countedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(proc: string, clock: Clock) {
+    this.#proc = proc;
+    this.#clock = clock;
+  }
+
+  async pidsOf(uid: number): Promise<number[]> {
+    await this.#update.run();
+    const pids: number[] = [];
+    for (const [pid, citizen] of this.#citizens) if (citizen.uid === uid) pids.push(pid);
+    return pids;
+  }
+
+  /** Has the next question look at every process anew; false where that was done a moment ago. */
+  recount(): boolean {
+    if (this.#clock.monotonicMs() - this.#countedAtMs < RECOUNT_MS) return false;
+    this.#lastPid = null;
+    return true;
+  }
+
+  async #count(): Promise<void> {
+    const before = this.#lastPid;
+    const last = lastPidIn(this.#proc);
+    this.#lastPid = last;
+    if (before === null || last === null) await this.#countAll(() => true);
+    // The numbers began anew: those behind the old last one and up to the new one may be of new processes.
+    else if (last < before) await this.#countAll((pid) => pid > before || pid <= last);
+    else if (last - before > MAX_PROBED) await this.#countAll((pid) => pid > before && pid <= last);
+    else for (let pid = before + 1; pid <= last; pid++) this.#meet(pid, leaderOf(this.#proc, pid));
+    this.#lookAgain();
+  }
+
+  async #countAll(isNew: (pid: number) => boolean): Promise<void> {
+    const now = this.#clock.monotonicMs();
+    if (isNew(0)) this.#countedAtMs = now;
+    const present = new Set(listPids(this.#proc));
+    for (const pid of this.#citizens.keys()) if (!present.has(pid)) this.#citizens.delete(pid);
+    let looks = 0;
+    for (const pid of present) {
+      if (!isNew(pid) && this.#citizens.has(pid)) continue;
+      this.#meet(pid, userOf(this.#proc, pid));
+      looks += 1;
+      if (looks % SLICE === 0) await nextTurn();
+    }
+  }
+
+  #lookAgain(): void {
+    const now = this.#clock.monotonicMs();
+    const young = [...this.#citizens].filter(([, { seenAtMs }]) => now - seenAtMs < YOUNG_MS).slice(-MAX_YOUNG);
+    if (this.#turn.length === 0) this.#turn = [...this.#citizens.keys()];
+    const inTurn = this.#turn.splice(-IN_TURN).filter((pid) => this.#citizens.has(pid));
+    for (const pid of [...young.map(([pid]) => pid), ...inTurn]) this.#meet(pid, userOf(this.#proc, pid));
+  }
+
+  #meet(pid: number, uid: number | null): void {
+    const known = this.#citizens.get(pid);
+    if (uid === null) this.#citizens.delete(pid);
+    else if (known === undefined) this.#citizens.set(pid, { uid, seenAtMs: this.#clock.monotonicMs() });
+    else known.uid = uid;
+  }
+}
+
+/** The user that a process acts as; null where there is none of that number. */
+export function userOf(proc: string, pid: number): number | null {
+  const uid = statSync(`${proc}/${pid}`, { throwIfNoEntry: false })?.uid ?? null;
+  // The folder of a process that may not be dumped is root's, whoever it acts as.
+  return uid === 0 ? (statusOf(proc, pid)?.uid ?? null) : uid;
+}
+
+/** The same for a number that may be that of a thread, whose folder is not listed and yet is there. */
+function leaderOf(proc: string, pid: number): number | null {
+  if (statSync(`${proc}/${pid}`, { throwIfNoEntry: false }) === undefined) return null;
+  const status = statusOf(proc, pid);
+  return status?.leader === pid ? status.uid : null;
+}
+
+function statusOf(proc: string, pid: number): { readonly leader: number; readonly uid: number } | null {
+  try {
+    const status = readFileSync(`${proc}/${pid}/status`, 'latin1');
+    const [, leader, uid] = /^Tgid:\t([0-9]+)$[\s\S]*^Uid:\t[0-9]+\t([0-9]+)/m.exec(status) ?? [];
+    return leader === undefined || uid === undefined ? null : { leader: Number(leader), uid: Number(uid) };
+  } catch {
+    return null;
+  }
+}
+
+function lastPidIn(proc: string): number | null {
+  try {
+    const last = readFileSync(`${proc}/loadavg`, 'latin1').trim().split(' ').at(-1);
+    return last !== undefined && /^[0-9]+$/.test(last) ? Number(last) : null;
+  } catch {
+    return null;
+  }
+}
+
+const listPids = (proc: string): number[] =>
+  readdirSync(proc)
+    .filter((entry) => /^[0-9]+$/.test(entry))
+    .map(Number);
