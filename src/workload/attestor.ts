@@ -70,8 +70,13 @@ export function createSubject(connection: Connection, token: VerifiedToken | nul
   };
   let owner: Promise<SocketOwner | null> | undefined;
   let holder: Promise<ProcessFacts | null> | undefined;
+  const askOwner = async (): Promise<SocketOwner | null> => {
+    const known = await kernel.ownerOf(connection);
+    if (known === null) doubt('the kernel of this host names no owner of the connection');
+    return known;
+  };
   const ownerOnce = (): Promise<SocketOwner | null> => {
-    owner ??= kernel.ownerOf(connection);
+    owner ??= askOwner();
     return owner;
   };
   const processOnce = async (): Promise<ProcessFacts | null> => {

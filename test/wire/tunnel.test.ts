@@ -160,6 +160,22 @@ describe('what is refused', () => {
     ['a forbidden host', 'CONNECT forbidden.example:443 HTTP/1.1\r\nHost: forbidden.example:443\r\n\r\n', 403],
     ['a TLS ClientHello without CONNECT', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n', 400],
     ['HTTP/2 with prior knowledge', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+    // Whoever may say where a connection comes from could say that it is somebody else's.
+    [
+      'a PROXY header of version 1',
+      `PROXY TCP4 127.0.0.1 127.0.0.1 50000 10080\r\nCONNECT api.openai.com:443 HTTP/1.1\r\n${HOST}\r\n`,
+      400,
+    ],
+    [
+      'a PROXY header of version 1 that says nothing',
+      `PROXY UNKNOWN\r\nCONNECT api.openai.com:443 HTTP/1.1\r\n${HOST}\r\n`,
+      505,
+    ],
+    [
+      'a PROXY header of version 2',
+      `\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\xc3\x50\x27\x60CONNECT api.openai.com:443 HTTP/1.1\r\n${HOST}\r\n`,
+      400,
+    ],
   ])('%s', async (_name, bytes, status) => {
     const answer = await rawExchange(proxy, Buffer.from(bytes, 'latin1'));
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));

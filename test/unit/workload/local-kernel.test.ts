@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LocalKernel } from '../../../src/workload/attestor.ts';
 import { createSubject } from '../../../src/workload/attestor.ts';
@@ -82,6 +84,23 @@ describe('the owner of a socket, from a table', () => {
     } finally {
       proc.remove();
     }
+  });
+});
+
+describe('the owner of a socket, in a user namespace', () => {
+  const SCRIPT = fileURLToPath(new URL('own-connection.ts', import.meta.url));
+  const ownersIn = (...namespace: string[]): { uids: unknown; failure: string } => {
+    const [command = '', ...words] = [...namespace, process.execPath, SCRIPT];
+    const { stdout, stderr } = spawnSync(command, words, { encoding: 'utf8', timeout: 20_000 });
+    return { uids: stdout === '' ? null : JSON.parse(stdout), failure: stderr };
+  };
+
+  it('is unknown where the user is not mapped, and known where it is', ({ skip }) => {
+    expect(ownersIn().uids).toEqual([uid, uid]);
+    const unmapped = ownersIn('unshare', '-U');
+    if (unmapped.uids === null) skip(`no user namespace here: ${unmapped.failure.trim()}`);
+    expect(unmapped.uids).toEqual([null, null]);
+    expect(ownersIn('unshare', '-U', '-r').uids).toEqual([0, 0]);
   });
 });
 
