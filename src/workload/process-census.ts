@@ -1,8 +1,9 @@
 /**
  * Duty: which processes belong to which user.
  * In → Out: uid → their pids.
- * Holds: a process that began before the question is looked at; a process changes its user seldom and mostly in its first
- *   moments, so the young are looked at every time and the others in turn.
+ * Holds: a process that began before the question is looked at; a number may be given out before its process can be seen,
+ *   so it is looked for again; a process changes its user seldom and mostly in its first moments, so the young are looked at
+ *   every time and the others in turn.
  * Threat: an old process that became this user's a moment ago may be missed as a second holder of a socket; who is taken
  *   for the only one is looked at again (local-process.ts).
  * Source: proc(5): the last field of /proc/loadavg is the pid given out last; linux kernel/pid.c: they are given out in turn.
@@ -19,6 +20,7 @@ interface Citizen {
 
 const YOUNG_MS = 1_000;
 const MAX_YOUNG = 64;
+const MAX_UNBORN = 64;
 /** So many of the others are looked at again with each question. */
 const IN_TURN = 16;
 /** Probing pid by pid is cheaper than listing the folder up to about here. */
@@ -33,6 +35,8 @@ export class ProcessCensus {
   readonly #clock: Clock;
   readonly #citizens = new Map<number, Citizen>();
   readonly #update = new SharedRun(() => this.#count());
+  /** Numbers that were given out and stand for nothing yet, or for nothing any more; with when that was first seen. */
+  readonly #unborn = new Map<number, number>();
   #lastPid: number | null = null;
   #turn: number[] = [];
   #countedAtMs = Number.NEGATIVE_INFINITY;
@@ -60,17 +64,22 @@ export class ProcessCensus {
     const before = this.#lastPid;
     const last = lastPidIn(this.#proc);
     this.#lastPid = last;
-    if (before === null || last === null) await this.#countAll(() => true);
+    for (const pid of this.#unborn.keys()) this.#probe(pid);
+    if (before === null || last === null) {
+      this.#countedAtMs = this.#clock.monotonicMs();
+      await this.#countAll(() => true);
+    }
     // The numbers began anew: those behind the old last one and up to the new one may be of new processes.
     else if (last < before) await this.#countAll((pid) => pid > before || pid <= last);
     else if (last - before > MAX_PROBED) await this.#countAll((pid) => pid > before && pid <= last);
-    else for (let pid = before + 1; pid <= last; pid++) this.#meet(pid, leaderOf(this.#proc, pid));
+    if (last !== null) {
+      const isNear = before !== null && last >= before && last - before <= MAX_PROBED;
+      for (let pid = isNear ? before + 1 : Math.max(1, last - MAX_UNBORN); pid <= last; pid++) this.#probe(pid);
+    }
     this.#lookAgain();
   }
 
   async #countAll(isNew: (pid: number) => boolean): Promise<void> {
-    const now = this.#clock.monotonicMs();
-    if (isNew(0)) this.#countedAtMs = now;
     const present = new Set(listPids(this.#proc));
     for (const pid of this.#citizens.keys()) if (!present.has(pid)) this.#citizens.delete(pid);
     let looks = 0;
@@ -80,6 +89,22 @@ export class ProcessCensus {
       looks += 1;
       if (looks % SLICE === 0) await nextTurn();
     }
+  }
+
+  /** A number that may stand for a process, for a thread, whose folder is not listed and yet is there, or for nothing. */
+  #probe(pid: number): void {
+    const now = this.#clock.monotonicMs();
+    const sinceMs = this.#unborn.get(pid) ?? now;
+    if (statSync(`${this.#proc}/${pid}`, { throwIfNoEntry: false }) === undefined) {
+      this.#citizens.delete(pid);
+      const isAwaited = now - sinceMs <= YOUNG_MS && (this.#unborn.has(pid) || this.#unborn.size < MAX_UNBORN);
+      if (isAwaited) this.#unborn.set(pid, sinceMs);
+      else this.#unborn.delete(pid);
+      return;
+    }
+    this.#unborn.delete(pid);
+    const status = statusOf(this.#proc, pid);
+    this.#meet(pid, status?.leader === pid ? status.uid : null);
   }
 
   #lookAgain(): void {
@@ -103,13 +128,6 @@ export function userOf(proc: string, pid: number): number | null {
   const uid = statSync(`${proc}/${pid}`, { throwIfNoEntry: false })?.uid ?? null;
   // The folder of a process that may not be dumped is root's, whoever it acts as.
   return uid === 0 ? (statusOf(proc, pid)?.uid ?? null) : uid;
-}
-
-/** The same for a number that may be that of a thread, whose folder is not listed and yet is there. */
-function leaderOf(proc: string, pid: number): number | null {
-  if (statSync(`${proc}/${pid}`, { throwIfNoEntry: false }) === undefined) return null;
-  const status = statusOf(proc, pid);
-  return status?.leader === pid ? status.uid : null;
 }
 
 function statusOf(proc: string, pid: number): { readonly leader: number; readonly uid: number } | null {
