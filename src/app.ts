@@ -173,8 +173,10 @@ class Running implements RunningProxy {
     const { configuration } = this.#ground.current;
     const { ca, certificateFile } = this.#ground.authority;
     const workers = this.#front.workers();
+    const { unix } = configuration.proxy.listeners;
     return [
       `proxy     ${this.proxyUrl}`,
+      ...(unix === null ? [] : [`unix      ${unix.path}`]),
       `policy    revision ${configuration.policy.id}, trust domain ${configuration.proxy.trustDomain}`,
       `ca        ${certificateFile} (SHA-256 ${ca.fingerprint.slice(0, 23)}…)`,
       `admin     ${this.adminSocket}`,

@@ -5,15 +5,21 @@
  */
 import { randomInt } from 'node:crypto';
 import { createMetrics } from './admin/metrics.ts';
-import { createPath } from './assembly.ts';
+import { createPath, type Path } from './assembly.ts';
 import type { Clock } from './core/clock.ts';
+import { EgressError } from './core/errors.ts';
 import type { CredentialStage } from './credential/credential.ts';
 import { createCredentialStage } from './credential/stage.ts';
 import { type Closers, type Ground, upstreamOptions } from './ground.ts';
 import type { Endpoint } from './listener/connection.ts';
 import { openExplicitListener } from './listener/explicit.ts';
+import { Gate } from './listener/gate.ts';
+import type { UnixListenOptions } from './listener/options.ts';
+import { openUnixListener, type UnixListener } from './listener/unix.ts';
 import { createLimiter } from './policy/limiter.ts';
 import type { WorkerListing } from './workers/crew.ts';
+import { groupId } from './workload/accounts.ts';
+import { systemCalls } from './workload/system-calls.ts';
 
 export interface Front {
   readonly bound: Endpoint;
@@ -40,7 +46,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
   const credential = createCredentials(ground, clock, (key) => path.forget(key));
   const limiter = createLimiter(clock);
   const metrics = createMetrics({
-    openConnections: () => listener?.openConnections ?? 0,
+    openConnections: () => (listener?.openConnections ?? 0) + (unix?.openConnections ?? 0),
     liveLeases: () => credential.list().length,
     liveInstances: () => ground.instances.count,
   });
@@ -60,9 +66,12 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
     clock,
     closers,
   );
-  const listenerOptions = { ...proxy.listeners.explicit, maxConnections: proxy.limits.maxConnections };
-  const listener = await openExplicitListener(listenerOptions, clock, path.serve);
+  const { maxConnections } = proxy.limits;
+  const gate = new Gate(maxConnections);
+  const listener = await openExplicitListener({ ...proxy.listeners.explicit, maxConnections, gate }, clock, path.serve);
   closers.push(() => listener.drain(0));
+  const unix = proxy.listeners.unix === null ? null : await openUnix(proxy.listeners.unix, gate, clock, path.serve);
+  if (unix !== null) closers.push(() => unix.drain(0));
   return {
     bound: listener.bound,
     credential,
@@ -74,9 +83,27 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
     endInstance: (id) => path.tunnels.cutInstance(id),
     drain: async (deadlineMs) => {
       path.tunnels.drainAll();
-      await listener.drain(deadlineMs);
+      await Promise.all([listener.drain(deadlineMs), unix?.drain(deadlineMs)]);
     },
   };
+}
+
+/** @throws EgressError `configuration_invalid` where the path cannot be used, or who connects there could not be told. */
+async function openUnix(
+  { path, mode, group }: UnixListenOptions,
+  gate: Gate,
+  clock: Clock,
+  serve: Path['serve'],
+): Promise<UnixListener> {
+  const fault = (detail: string): EgressError => new EgressError('configuration_invalid', { detail });
+  if ((await systemCalls()) === null)
+    throw fault(
+      'listeners.unix needs Node 26.1 or newer on Linux, to tell who connects; use such a Node, or leave it out',
+    );
+  const gid = group === null ? null : groupId(group);
+  if (group !== null && gid === null)
+    throw fault(`listeners.unix.group: there is no group ${group} on this host; create it, or write its number`);
+  return openUnixListener({ path, mode, gid }, gate, clock, serve);
 }
 
 /** Between 0 and 1, for jitter only. */

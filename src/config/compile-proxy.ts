@@ -6,7 +6,7 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import { formatDuration } from '../core/duration.ts';
 import { formatIp, parseIp } from '../core/ip-address.ts';
-import type { LimitsOptions } from '../listener/options.ts';
+import type { LimitsOptions, UnixListenOptions } from '../listener/options.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
 import type { InstanceOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
@@ -53,7 +53,10 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
     mode: 'enforce',
     stateDirectory,
     workers: spec.workers ?? 1,
-    listeners: { explicit: read.listen(spec.listeners?.explicit, ['spec', 'listeners', 'explicit'], EXPLICIT_PORT) },
+    listeners: {
+      explicit: read.listen(spec.listeners?.explicit, ['spec', 'listeners', 'explicit'], EXPLICIT_PORT),
+      unix: compileUnix(spec, read),
+    },
     admin: { socket: read.socket(spec.admin?.socket, join(stateDirectory, 'admin.sock')) },
     issuer: {
       url: spec.issuer?.url ?? null,
@@ -89,6 +92,21 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
               DAY,
             ),
           },
+  };
+}
+
+const UNIX_MODE = '0660';
+
+function compileUnix({ listeners, workers = 1 }: Spec, read: ProxyReader): UnixListenOptions | null {
+  const given = listeners?.unix;
+  if (given === undefined) return null;
+  const at = ['spec', 'listeners', 'unix'];
+  if (workers > 1)
+    read.report(at, 'a unix socket cannot be shared by worker processes', 'leave out workers, or the unix listener');
+  return {
+    path: read.socket(given.path, '', [...at, 'path'], 'unix socket'),
+    mode: Number.parseInt(given.mode ?? UNIX_MODE, 8),
+    group: given.group === undefined ? null : String(given.group),
   };
 }
 
@@ -185,15 +203,17 @@ class ProxyReader {
     return isAbsolute(given) ? resolve(given) : this.#context.files.resolve(this.#source.raw, given);
   }
 
-  socket(given: string | undefined, standard: string): string {
+  socket(
+    given: string | undefined,
+    standard: string,
+    at: Path = ['spec', 'admin', 'socket'],
+    what = 'admin socket',
+  ): string {
     const path = this.path(given) ?? standard;
     if (Buffer.byteLength(path) > MAX_SOCKET_BYTES) {
-      const hint = 'name a shorter one under admin.socket, like /run/countersign/admin.sock';
-      this.report(
-        ['spec', 'admin', 'socket'],
-        `the path of the admin socket is longer than ${MAX_SOCKET_BYTES} bytes`,
-        hint,
-      );
+      const example = `/run/countersign/${what === 'admin socket' ? 'admin' : 'proxy'}.sock`;
+      const hint = `name a shorter one under ${at.slice(1).join('.')}, like ${example}`;
+      this.report(at, `the path of the ${what} is longer than ${MAX_SOCKET_BYTES} bytes`, hint);
     }
     return path;
   }

@@ -5,7 +5,7 @@
  */
 import type { AuditOptions } from '../audit/options.ts';
 import type { CredentialSourceOptions } from '../credential/options.ts';
-import type { LimitsOptions } from '../listener/options.ts';
+import type { LimitsOptions, UnixListenOptions } from '../listener/options.ts';
 import type { PolicyRevision } from '../policy/options.ts';
 import type { SandboxOptions } from '../sandbox/options.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
@@ -34,7 +34,8 @@ export interface ProxyOptions {
   readonly stateDirectory: string;
   /** Processes that carry the traffic; 1: the proxy's own. */
   readonly workers: number;
-  readonly listeners: { readonly explicit: ListenOptions };
+  /** `unix` null: there is none. */
+  readonly listeners: { readonly explicit: ListenOptions; readonly unix: UnixListenOptions | null };
   readonly admin: { readonly socket: string };
   readonly issuer: IssuerOptions;
   readonly issuingCA: { readonly directory: string };

@@ -70,7 +70,23 @@ export const proxy = z.strictObject({
     unmatched: z.enum(['deny']).optional(),
     stateDirectory: text.optional(),
     workers: count(64).optional(),
-    listeners: z.strictObject({ explicit: listen.optional() }).optional(),
+    listeners: z
+      .strictObject({
+        explicit: listen.optional(),
+        unix: z
+          .strictObject({
+            path: text,
+            mode: spelled('permission bits in quotes', /^0[0-7]{3}$/, '"0660"').optional(),
+            group: z
+              .union([
+                spelled('the name of a group', /^[a-z_][a-z0-9_.-]{0,31}$/, 'agents'),
+                z.int().min(0).max(4_294_967_294),
+              ])
+              .optional(),
+          })
+          .optional(),
+      })
+      .optional(),
     admin: z.strictObject({ socket: text.optional() }).optional(),
     issuer: z
       .strictObject({

@@ -7,7 +7,8 @@ export interface Connection {
   readonly id: string;
   readonly socket: Socket;
   /** How the traffic got here. */
-  readonly way: 'explicit';
+  readonly way: 'explicit' | 'unix';
+  /** Of a unix connection both ends are `unix`, port 0. */
   readonly remote: Endpoint;
   readonly local: Endpoint;
   /** Proven by the certificate of a TLS handshake with the listener; absent where there was none. */

@@ -1,7 +1,7 @@
 /**
  * Duty: accepts proxy connections within the limits, and ends them on drain.
  * In → Out: a bound address → Connection after Connection.
- * Holds: every socket has an error listener before anything else happens; a connection over the limit is closed unread.
+ * Holds: a connection over the limit is closed unread.
  * Source: RFC 9110 §3.7 (proxy).
  * Not here: what a connection says (tunnel/open.ts).
  */
@@ -9,12 +9,15 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import type { Connection, Endpoint } from './connection.ts';
+import { Gate } from './gate.ts';
 
 export interface ExplicitListenerOptions {
   readonly address: string;
   /** 0: any free port. */
   readonly port: number;
   readonly maxConnections: number;
+  /** Shared with other listeners, so that they have the limit together; its limit counts instead. */
+  readonly gate?: Gate;
   /** Begins the id of every connection; tells processes that share the port apart. */
   readonly idPrefix?: string;
   /** Other processes of this user may listen on the same port; the kernel spreads connections over them (SO_REUSEPORT). */
@@ -34,13 +37,11 @@ export async function openExplicitListener(
   clock: Clock,
   onConnection: (connection: Connection) => void,
 ): Promise<Listener> {
-  const sockets = new Set<Socket>();
+  const gate = options.gate ?? new Gate(options.maxConnections);
+  const own = new Set<Socket>();
   let count = 0;
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
-    socket.on('error', () => socket.destroy());
-    if (sockets.size >= options.maxConnections) return void socket.destroy();
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    if (!gate.admit(socket, own)) return;
     count += 1;
     onConnection(describe(socket, `${options.idPrefix ?? ''}c${count.toString(36)}`, clock.now()));
   });
@@ -51,9 +52,9 @@ export async function openExplicitListener(
   return {
     bound: { address: bound.address, port: bound.port },
     get openConnections() {
-      return sockets.size;
+      return own.size;
     },
-    drain: (deadlineMs) => drain(server, sockets, deadlineMs),
+    drain: (deadlineMs) => drain(server, own, deadlineMs),
   };
 }
 
@@ -107,7 +108,7 @@ function bind(server: Server, options: ExplicitListenerOptions): Promise<void> {
   });
 }
 
-async function drain(server: Server, sockets: ReadonlySet<Socket>, deadlineMs: number): Promise<void> {
+export async function drain(server: Server, sockets: ReadonlySet<Socket>, deadlineMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<void>((resolve) => {

@@ -34,3 +34,12 @@ export interface LimitsOptions {
   readonly maxBufferedBodyBytes: number;
   readonly requestHead: HeadLimits;
 }
+
+/** A listener on a unix socket. */
+export interface UnixListenOptions {
+  readonly path: string;
+  /** Permission bits of the socket. */
+  readonly mode: number;
+  /** Name or number as text; null: the proxy's own. */
+  readonly group: string | null;
+}

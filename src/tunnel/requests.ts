@@ -17,6 +17,7 @@ import { type HeadLimits, REQUEST_LIMITS } from '../http1/message-parser.ts';
 import { MessageReader } from '../http1/message-reader.ts';
 import { writeMessage } from '../http1/message-writer.ts';
 import { createRequestParser } from '../http1/request-parser.ts';
+import type { Connection } from '../listener/connection.ts';
 import { faultOf } from '../websocket/handshake.ts';
 import { AwaitedBody } from './awaited-body.ts';
 import { HalfOpen } from './half-open.ts';
@@ -269,11 +270,17 @@ export class TunnelRequests {
       // A response that broke must not look complete: no terminator, no orderly end.
       this.#over = true;
       // Where the end of the connection is the end of the body, an end in order would complete it.
-      if (framing.kind === 'close') this.tunnel.connection.socket.resetAndDestroy();
+      if (framing.kind === 'close') abort(this.tunnel.connection);
       this.#stream.destroy();
       throw unreachable(error);
     }
   }
+}
+
+/** A unix socket knows no reset: a client of HTTP/1.0 cannot tell there that a body without a length was cut off. */
+function abort({ socket, way }: Connection): void {
+  if (way === 'unix') socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 class TunnelRequest implements DownstreamRequest {

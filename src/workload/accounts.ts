@@ -1,6 +1,6 @@
 /**
  * Duty: names of local users and groups.
- * In → Out: uid or gid → name, from /etc/passwd and /etc/group as they are now.
+ * In → Out: uid or gid → name, name of a group → gid, from /etc/passwd and /etc/group as they are now.
  * Source: passwd(5), group(5). Directory services (NSS) are not asked: that would put a network call on the way.
  */
 import { readFileSync, statSync } from 'node:fs';
@@ -10,6 +10,17 @@ export function createAccountNames(passwd = '/etc/passwd', group = '/etc/group')
   const users = new AccountTable(passwd);
   const groups = new AccountTable(group);
   return { userName: (uid) => users.nameOf(uid), groupName: (gid) => groups.nameOf(gid) };
+}
+
+/** The number of a group, by its name or by the number itself; null where there is no such group. */
+export function groupId(group: string, file = '/etc/group'): number | null {
+  if (/^[0-9]+$/.test(group)) return Number(group);
+  try {
+    for (const [id, name] of namesIn(readFileSync(file, 'utf8'))) if (name === group) return id;
+  } catch {
+    // No such file: no such group.
+  }
+  return null;
 }
 
 class AccountTable {

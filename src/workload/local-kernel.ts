@@ -11,7 +11,7 @@ import { ExecutableHashes } from './executable-hash.ts';
 import { readProcess } from './local-process.ts';
 import { ProcessCensus } from './process-census.ts';
 import { SlowLane } from './slow-lane.ts';
-import { createSocketDiagnosis, type SocketDiagnosis } from './socket-diagnosis.ts';
+import { createSocketDiagnosis, NO_DIAGNOSIS, type SocketDiagnosis } from './socket-diagnosis.ts';
 import { SocketHolders } from './socket-holders.ts';
 import { createSocketOwners } from './socket-owner.ts';
 import { systemCalls } from './system-calls.ts';
@@ -29,18 +29,22 @@ export function createLocalKernel(
 ): LocalKernel {
   let diagnosis: Promise<SocketDiagnosis> | undefined;
   const ownerOf = createSocketOwners(proc, () => {
-    diagnosis ??= asksSockets ? systemCalls().then(createSocketDiagnosis) : Promise.resolve(() => undefined);
+    diagnosis ??= asksSockets ? systemCalls().then(createSocketDiagnosis) : Promise.resolve(NO_DIAGNOSIS);
     return diagnosis;
   });
   const holders = new SocketHolders(proc, new ProcessCensus(proc, clock), ownPid(proc));
   const parts = { proc, hashes: new ExecutableHashes(), lane: new SlowLane() };
   return {
-    ownerOf: ({ remote, local }) => ownerOf(remote, local),
+    ownerOf,
     processOf: async (owner, doubt) => {
       const [holder, ...more] = await holders.of(owner);
       if (holder === undefined) doubt('no process that this proxy may look into holds the socket');
       if (more.length > 0) doubt(`${more.length + 1} processes hold the socket`);
       if (holder === undefined || more.length > 0) return null;
+      if (owner.pid !== undefined && owner.pid !== holder.pid) {
+        doubt('another process than the one that connected holds the socket');
+        return null;
+      }
       const facts = readProcess(owner, holder, parts);
       if (facts === null) doubt('the process changed while it was looked at');
       return facts;

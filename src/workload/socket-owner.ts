@@ -1,6 +1,6 @@
 /**
- * Duty: the kernel's word on who owns the other end of a loopback connection.
- * In → Out: 4-tuple → uid and socket inode, or null where the kernel does not say.
+ * Duty: the kernel's word on who owns the other end of a connection of this host.
+ * In → Out: connection → uid and socket inode, or null where the kernel does not say.
  * Holds: only an established socket of exactly this 4-tuple in our own network namespace counts; the overflow uid (an
  *   unmapped user namespace) is unknown.
  * Threat: every program of that uid looks the same; a token or a selector of its own tells them apart.
@@ -9,32 +9,47 @@
 import { readFile } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { parseIp, unmapped } from '../core/ip-address.ts';
-import type { Endpoint } from '../listener/connection.ts';
+import type { Connection, Endpoint } from '../listener/connection.ts';
 import { SharedRun } from './shared-run.ts';
 import type { FoundSocket, SocketDiagnosis } from './socket-diagnosis.ts';
+import { systemCalls } from './system-calls.ts';
+import { unixPeer } from './unix-peer.ts';
 
 export interface SocketOwner {
   readonly uid: number;
   readonly inode: string;
+  /** Of the process that connected, where the kernel remembers it. */
+  readonly pid?: number;
 }
 
 const ESTABLISHED = '01';
 const DEFAULT_OVERFLOW_UID = 65_534;
 
-/** `peer` is the workload's end, `self` is ours. */
-export type SocketOwners = (peer: Endpoint, self: Endpoint) => Promise<SocketOwner | null>;
+/** `remote` is the workload's end, `local` is ours. */
+export type SocketOwners = (connection: Connection) => Promise<SocketOwner | null>;
 
 export function createSocketOwners(proc: string, diagnosis: () => Promise<SocketDiagnosis>): SocketOwners {
   const tables = new SocketTables(`${proc}/net`);
   const overflowUid = readFile(`${proc}/sys/kernel/overflowuid`, 'latin1')
     .then(Number)
     .catch(() => DEFAULT_OVERFLOW_UID);
-  return async (peer, self) => {
-    const diagnosed = (await diagnosis())(peer, self);
-    const found = diagnosed === undefined ? await tables.find(peer, self) : diagnosed;
-    if (found === null || found.uid === (await overflowUid) || found.inode === 0) return null;
-    return { uid: found.uid, inode: String(found.inode) };
+  return async (connection) => {
+    const found =
+      connection.way === 'unix'
+        ? unixPeer(connection, await diagnosis(), await systemCalls())
+        : await ofTuple(connection, await diagnosis(), tables);
+    return found === null || found.uid === (await overflowUid) ? null : found;
   };
+}
+
+async function ofTuple(
+  { remote, local }: Connection,
+  diagnosis: SocketDiagnosis,
+  tables: SocketTables,
+): Promise<SocketOwner | null> {
+  const diagnosed = diagnosis.tcp(remote, local);
+  const found = diagnosed === undefined ? await tables.find(remote, local) : diagnosed;
+  return found === null || found.inode === 0 ? null : { uid: found.uid, inode: String(found.inode) };
 }
 
 /** The kernel walks through all its buckets for them, some milliseconds on a large host, so those who wait share one reading. */

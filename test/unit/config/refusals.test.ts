@@ -491,6 +491,18 @@ describe('sources and identities that are refused', () => {
       proxy(`{ admin: { socket: /${'x'.repeat(120)} } }`),
       '5:26 spec.admin.socket: the path of the admin socket is longer than 107 bytes; name a shorter one under admin.socket, like /run/countersign/admin.sock',
     ],
+    'a unix listener whose mode is no text': [
+      proxy('{ listeners: { unix: { path: /run/p.sock, mode: 0660 } } }'),
+      '5:55 spec.listeners.unix.mode: "0660" is an unusual spelling of a number; write plain digits, or quote it if it is a text',
+    ],
+    'a unix listener that workers would share': [
+      proxy('{ workers: 2, listeners: { unix: { path: /run/p.sock } } }'),
+      '5:40 spec.listeners.unix: a unix socket cannot be shared by worker processes; leave out workers, or the unix listener',
+    ],
+    'a unix listener that cannot be bound': [
+      proxy(`{ listeners: { unix: { path: /${'x'.repeat(120)} } } }`),
+      '5:36 spec.listeners.unix.path: the path of the unix socket is longer than 107 bytes; name a shorter one under listeners.unix.path, like /run/countersign/proxy.sock',
+    ],
     'a listener on a name': [
       proxy('{ listeners: { explicit: { address: localhost } } }'),
       '5:43 spec.listeners.explicit.address: the text "localhost" is not an IP address; for example 127.0.0.1',

@@ -27,6 +27,13 @@ export class Callers {
     return new Callers(server);
   }
 
+  /** On a unix socket that everybody may connect to. */
+  static async openUnix(path: string): Promise<Callers> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen({ path, writableAll: true }, resolve));
+    return new Callers(server);
+  }
+
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
   }
@@ -77,6 +84,10 @@ export class Callers {
 }
 
 function describe(socket: Socket, id: string): Connection {
+  if (socket.remoteAddress === undefined) {
+    const nowhere = { address: 'unix', port: 0 };
+    return { id, socket, way: 'unix', remote: nowhere, local: nowhere, acceptedAt: 0 };
+  }
   return {
     id,
     socket,

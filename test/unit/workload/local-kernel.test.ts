@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,9 @@ import { createLocalKernel } from '../../../src/workload/local-kernel.ts';
 import { type ProcessFacts, readProcess } from '../../../src/workload/local-process.ts';
 import { SharedRun } from '../../../src/workload/shared-run.ts';
 import { SlowLane } from '../../../src/workload/slow-lane.ts';
+import { NO_DIAGNOSIS } from '../../../src/workload/socket-diagnosis.ts';
+import { systemCalls } from '../../../src/workload/system-calls.ts';
+import { unixPeer } from '../../../src/workload/unix-peer.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { Callers } from './callers.ts';
 import { FakeProc } from './fake-proc.ts';
@@ -185,6 +188,65 @@ describe('the process that holds a socket', () => {
       const { connection, child } = await callers.node();
       expect(await factsOf(connection)).toMatchObject({ pid: child.pid });
     }
+  });
+});
+
+describe('the other end of a unix connection', () => {
+  let folder: string;
+  let path: string;
+  let unix: Callers;
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'countersign-unix-'));
+    chmodSync(folder, 0o755);
+    path = join(folder, 'proxy.sock');
+    unix = await Callers.openUnix(path);
+  });
+  afterEach(async () => {
+    await unix.close();
+    rmSync(folder, { recursive: true });
+  });
+  const script = (): string => `require('node:net').connect('${path}').on('error', () => {}).resume()`;
+
+  it('is known with its process', async () => {
+    const child = unix.start(process.execPath, ['-e', script()]);
+    const owner = await kernel.ownerOf(await unix.next());
+    expect(owner).toMatchObject({ uid, pid: child.pid });
+    const facts = owner === null ? null : await kernel.processOf(owner, noDoubt);
+    expect(facts).toMatchObject({ pid: child.pid });
+    expect(await facts?.program?.exe()).toBe(process.execPath);
+  });
+
+  it.runIf(isRoot)('has the user that connected, whatever it is by now', async () => {
+    unix.start(process.execPath, ['-e', script()], { uid: 12_345, gid: 12_345 });
+    expect(await kernel.ownerOf(await unix.next())).toMatchObject({ uid: 12_345 });
+    const later = `require('node:net').connect('${path}', () => process.setuid(12345)).on('error', () => {}).resume()`;
+    const child = unix.start(process.execPath, ['-e', later]);
+    const connection = await unix.next();
+    await expect.poll(() => readFileSync(`/proc/${child.pid}/status`, 'latin1')).toContain('Uid:\t12345');
+    const owner = await kernel.ownerOf(connection);
+    expect(owner).toMatchObject({ uid: 0, pid: child.pid });
+    // A process of another user by now is not the one that connected.
+    expect(owner === null ? undefined : await kernel.processOf(owner, noDoubt)).toBeNull();
+  });
+
+  it('is no process that got the socket from the one that connected', async () => {
+    const fork = `import os,socket\ns=socket.socket(socket.AF_UNIX)\ns.connect("${path}")\nif os.fork() > 0: os._exit(0)\ns.sendall(b"x")\ns.recv(1)`;
+    const parent = unix.start('python3', ['-c', fork]);
+    const connection = await unix.next();
+    await new Promise((resolve) => connection.socket.once('data', resolve));
+    await expect.poll(() => parent.exitCode).toBe(0);
+    const doubts: string[] = [];
+    const owner = await kernel.ownerOf(connection);
+    expect(owner).toMatchObject({ uid });
+    expect(owner === null ? undefined : await kernel.processOf(owner, (why) => doubts.push(why))).toBeNull();
+    expect(doubts).toEqual(['another process than the one that connected holds the socket']);
+  });
+
+  it('is unknown where the kernel cannot be asked', async () => {
+    unix.start(process.execPath, ['-e', script()]);
+    const connection = await unix.next();
+    expect(unixPeer(connection, NO_DIAGNOSIS, null)).toBeNull();
+    expect(unixPeer(connection, NO_DIAGNOSIS, await systemCalls())).toMatchObject({ uid, inode: '0' });
   });
 });
 
