@@ -1,6 +1,6 @@
 /**
  * Duty: which processes belong to which user.
- * In → Out: uid → their pids.
+ * In → Out: uid → their processes.
  * Holds: a process that began before the question is looked at; a number may be given out before its process can be seen,
  *   so it is looked for again; a process changes its user seldom and mostly in its first moments, so the young are looked at
  *   every time and the others in turn.
@@ -13,16 +13,23 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import { SharedRun } from './shared-run.ts';
 
-interface Citizen {
+/** One process; another object once its number is given out again. */
+export interface Citizen {
+  readonly pid: number;
+  readonly uid: number;
+}
+
+interface Entry extends Citizen {
   uid: number;
-  readonly seenAtMs: number;
+  /** It is looked at with every question until then. */
+  youngUntilMs: number;
 }
 
 const YOUNG_MS = 1_000;
+/** As many of the last numbers at most. */
 const MAX_YOUNG = 64;
-const MAX_UNBORN = 64;
 /** So many of the others are looked at again with each question. */
-const IN_TURN = 16;
+const IN_TURN = 8;
 /** Probing pid by pid is cheaper than listing the folder up to about here. */
 const MAX_PROBED = 128;
 /** A whole new count costs a look at every process. */
@@ -33,11 +40,12 @@ const SLICE = 64;
 export class ProcessCensus {
   readonly #proc: string;
   readonly #clock: Clock;
-  readonly #citizens = new Map<number, Citizen>();
+  readonly #citizens = new Map<number, Entry>();
   readonly #update = new SharedRun(() => this.#count());
   /** Numbers that were given out and stand for nothing yet, or for nothing any more; with when that was first seen. */
   readonly #unborn = new Map<number, number>();
   #lastPid: number | null = null;
+  #mustRecount = true;
   #turn: number[] = [];
   #countedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -46,17 +54,17 @@ export class ProcessCensus {
     this.#clock = clock;
   }
 
-  async pidsOf(uid: number): Promise<number[]> {
+  async of(uid: number): Promise<Citizen[]> {
     await this.#update.run();
-    const pids: number[] = [];
-    for (const [pid, citizen] of this.#citizens) if (citizen.uid === uid) pids.push(pid);
-    return pids;
+    const found: Citizen[] = [];
+    for (const citizen of this.#citizens.values()) if (citizen.uid === uid) found.push(citizen);
+    return found;
   }
 
-  /** Has the next question look at every process anew; false where that was done a moment ago. */
+  /** Has the next question look at every process; false where that was done a moment ago. */
   recount(): boolean {
     if (this.#clock.monotonicMs() - this.#countedAtMs < RECOUNT_MS) return false;
-    this.#lastPid = null;
+    this.#mustRecount = true;
     return true;
   }
 
@@ -65,27 +73,28 @@ export class ProcessCensus {
     const last = lastPidIn(this.#proc);
     this.#lastPid = last;
     for (const pid of this.#unborn.keys()) this.#probe(pid);
-    if (before === null || last === null) {
+    const isNew = givenOutBetween(before, last);
+    const isNear = before !== null && last !== null && last >= before && last - before <= MAX_PROBED;
+    // Who has a number that was given out again is another than the one who had it.
+    for (const pid of this.#citizens.keys()) if (isNew(pid)) this.#citizens.delete(pid);
+    if (this.#mustRecount || last === null) {
+      this.#mustRecount = false;
       this.#countedAtMs = this.#clock.monotonicMs();
       await this.#countAll(() => true);
-    }
-    // The numbers began anew: those behind the old last one and up to the new one may be of new processes.
-    else if (last < before) await this.#countAll((pid) => pid > before || pid <= last);
-    else if (last - before > MAX_PROBED) await this.#countAll((pid) => pid > before && pid <= last);
+    } else if (!isNear) await this.#countAll(isNew);
     if (last !== null) {
-      const isNear = before !== null && last >= before && last - before <= MAX_PROBED;
-      for (let pid = isNear ? before + 1 : Math.max(1, last - MAX_UNBORN); pid <= last; pid++) this.#probe(pid);
+      for (let pid = isNear ? before + 1 : Math.max(1, last - MAX_YOUNG); pid <= last; pid++) this.#probe(pid);
     }
     this.#lookAgain();
   }
 
-  async #countAll(isNew: (pid: number) => boolean): Promise<void> {
+  async #countAll(isAsked: (pid: number) => boolean): Promise<void> {
     const present = new Set(listPids(this.#proc));
     for (const pid of this.#citizens.keys()) if (!present.has(pid)) this.#citizens.delete(pid);
     let looks = 0;
     for (const pid of present) {
-      if (!isNew(pid) && this.#citizens.has(pid)) continue;
-      this.#meet(pid, userOf(this.#proc, pid));
+      if (!isAsked(pid) && this.#citizens.has(pid)) continue;
+      this.#meet(pid, userOf(this.#proc, pid), 0);
       looks += 1;
       if (looks % SLICE === 0) await nextTurn();
     }
@@ -97,30 +106,41 @@ export class ProcessCensus {
     const sinceMs = this.#unborn.get(pid) ?? now;
     if (statSync(`${this.#proc}/${pid}`, { throwIfNoEntry: false }) === undefined) {
       this.#citizens.delete(pid);
-      const isAwaited = now - sinceMs <= YOUNG_MS && (this.#unborn.has(pid) || this.#unborn.size < MAX_UNBORN);
+      const isAwaited = now - sinceMs <= YOUNG_MS && (this.#unborn.has(pid) || this.#unborn.size < MAX_YOUNG);
       if (isAwaited) this.#unborn.set(pid, sinceMs);
       else this.#unborn.delete(pid);
       return;
     }
     this.#unborn.delete(pid);
     const status = statusOf(this.#proc, pid);
-    this.#meet(pid, status?.leader === pid ? status.uid : null);
+    this.#meet(pid, status?.leader === pid ? status.uid : null, YOUNG_MS);
   }
 
   #lookAgain(): void {
     const now = this.#clock.monotonicMs();
-    const young = [...this.#citizens].filter(([, { seenAtMs }]) => now - seenAtMs < YOUNG_MS).slice(-MAX_YOUNG);
+    const young: number[] = [];
+    for (const [pid, { youngUntilMs }] of this.#citizens) if (now < youngUntilMs) young.push(pid);
     if (this.#turn.length === 0) this.#turn = [...this.#citizens.keys()];
     const inTurn = this.#turn.splice(-IN_TURN).filter((pid) => this.#citizens.has(pid));
-    for (const pid of [...young.map(([pid]) => pid), ...inTurn]) this.#meet(pid, userOf(this.#proc, pid));
+    for (const pid of [...young.slice(-MAX_YOUNG), ...inTurn]) this.#meet(pid, userOf(this.#proc, pid), 0);
   }
 
-  #meet(pid: number, uid: number | null): void {
+  #meet(pid: number, uid: number | null, youngMs: number): void {
     const known = this.#citizens.get(pid);
+    const youngUntilMs = this.#clock.monotonicMs() + youngMs;
     if (uid === null) this.#citizens.delete(pid);
-    else if (known === undefined) this.#citizens.set(pid, { uid, seenAtMs: this.#clock.monotonicMs() });
-    else known.uid = uid;
+    else if (known === undefined) this.#citizens.set(pid, { pid, uid, youngUntilMs });
+    else {
+      known.uid = uid;
+      known.youngUntilMs = Math.max(known.youngUntilMs, youngUntilMs);
+    }
   }
+}
+
+/** Numbers begin anew behind the largest; where nobody knows, all may have been given out. */
+function givenOutBetween(before: number | null, last: number | null): (pid: number) => boolean {
+  if (before === null || last === null) return () => true;
+  return last >= before ? (pid) => pid > before && pid <= last : (pid) => pid > before || pid <= last;
 }
 
 /** The user that a process acts as; null where there is none of that number. */

@@ -100,15 +100,15 @@ afterAll(async () => {
 });
 
 describe('a proxy that several users share', () => {
-  it('knows each of them, and nobody else', ({ skip }) => {
+  it('knows each of them, and nobody else', async ({ skip }) => {
     if (unable !== null) skip(unable);
     expect(statusOf(HERE, USERS.one)).toBe('HTTP/1.1 403 Forbidden');
     expect(statusOf(HERE, USERS.two)).toBe('HTTP/1.1 403 Forbidden');
     expect(statusOf(HERE, USERS.stranger)).toBe('HTTP/1.1 407 Proxy Authentication Required');
     // The same user, but of another network namespace, where this kernel's word is about other sockets.
     expect(statusOf(THERE, USERS.one)).toBe('HTTP/1.1 407 Proxy Authentication Required');
-    const refusals = auditRecords(join(folder, 'state', 'audit.jsonl')).filter(({ kind }) => kind === 'refusal');
-    expect(refusals).toMatchObject([
+    const refusals = () => auditRecords(join(folder, 'state', 'audit.jsonl')).filter(({ kind }) => kind === 'refusal');
+    await expect.poll(refusals).toMatchObject([
       { code: 'destination_unknown', spiffeId: 'spiffe://test.example/user-61001', evidence: ['unix:uid=61001'] },
       { code: 'destination_unknown', spiffeId: 'spiffe://test.example/user-61002', evidence: ['unix:uid=61002'] },
       { code: 'identity_required', detail: 'no WorkloadIdentity matches' },

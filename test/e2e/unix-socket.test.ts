@@ -83,9 +83,9 @@ describe('a proxy on a unix socket', () => {
       asked.end();
     });
     expect(plain).toBe(403);
-    const records = auditRecords(join(folder, 'state', 'audit.jsonl')).filter(({ code }) => code !== undefined);
+    const records = () => auditRecords(join(folder, 'state', 'audit.jsonl')).filter(({ code }) => code !== undefined);
     const evidence = [`unix:uid=${uid}`, `process:exe=${process.execPath}`];
-    expect(records).toMatchObject([
+    await expect.poll(records).toMatchObject([
       {
         kind: 'refusal',
         code: 'destination_unknown',

@@ -10,6 +10,7 @@ export interface FakeProcess {
   readonly uid: number;
   readonly stackAt?: number;
   readonly flags?: string;
+  readonly parent?: number;
 }
 
 export class FakeProc {
@@ -30,9 +31,12 @@ export class FakeProc {
   }
 
   /** Instead of what has that number. */
-  process(pid: number, { name, startTime, inode, uid, stackAt = 7, flags = '02004002' }: FakeProcess): void {
+  process(
+    pid: number,
+    { name, startTime, inode, uid, stackAt = 7, flags = '02004002', parent = 1 }: FakeProcess,
+  ): void {
     rmSync(join(this.path, String(pid)), { recursive: true, force: true });
-    const fields = ['S', ...new Array<number>(18).fill(0), startTime, 1, 1, 1, 4, 5, stackAt];
+    const fields = ['S', parent, ...new Array<number>(17).fill(0), startTime, 1, 1, 1, 4, 5, stackAt];
     this.write(`${pid}/stat`, `${pid} (a) b) ${fields.join(' ')}\n`);
     this.write(`${pid}/status`, `Tgid:\t${pid}\nUid:\t${uid}\t${uid}\t${uid}\t${uid}\nGid:\t5\t5\t5\t5\n`);
     this.write(`${pid}/comm`, `${name}\n`);

@@ -16,8 +16,9 @@ describe('the census of a folder like /proc', () => {
     proc.process(pid, { name: 'p', startTime: 1, inode: '1', uid });
     proc.write(`${pid}/status`, `Tgid:\t${leader}\nUid:\t${uid}\t${uid}\t${uid}\t${uid}\n`);
   };
+  const pidsOf = async (of: number): Promise<number[]> => (await census.of(of)).map(({ pid }) => pid);
   const lastPid = (pid: number): void => proc.write('loadavg', `0.1 0.2 0.3 1/9 ${pid}\n`);
-  const known = async (): Promise<number[]> => (await census.pidsOf(uid)).sort((a, b) => a - b);
+  const known = async (): Promise<number[]> => (await pidsOf(uid)).sort((a, b) => a - b);
   beforeEach(() => {
     proc = new FakeProc();
     clock = new FakeClock();
@@ -35,7 +36,7 @@ describe('the census of a folder like /proc', () => {
     expect(await known()).toEqual([5, 12]);
     rmSync(join(proc.path, '12'), { recursive: true });
     expect(await known()).toEqual([5]);
-    expect(await census.pidsOf(uid + 1)).toEqual([]);
+    expect(await pidsOf(uid + 1)).toEqual([]);
   });
 
   it('looks again for a number that was given out before its process could be seen', async () => {
@@ -44,6 +45,20 @@ describe('the census of a folder like /proc', () => {
     expect(await known()).toEqual([5]);
     person(12);
     expect(await known()).toEqual([5, 12]);
+  });
+
+  it('tells a process from another that got its number', async () => {
+    const [first] = await census.of(uid);
+    expect((await census.of(uid))[0]).toBe(first);
+    lastPid(4);
+    expect((await census.of(uid))[0]).toBe(first);
+    lastPid(6);
+    const [second] = await census.of(uid);
+    expect(second).toMatchObject({ pid: 5 });
+    expect(second).not.toBe(first);
+    await clock.advance(1_000);
+    census.recount();
+    expect((await census.of(uid))[0]).toBe(second);
   });
 
   it('counts no thread, whose folder can be opened and is not listed', async () => {
@@ -61,6 +76,23 @@ describe('the census of a folder like /proc', () => {
     lastPid(4);
     expect(await known()).toEqual([3, 5, 30_001]);
   });
+
+  it.runIf(uid === 0)(
+    'sees that one became another user’s, in its first moments at once and later in turn',
+    async () => {
+      await known();
+      person(11);
+      lastPid(11);
+      expect(await pidsOf(7)).toEqual([]);
+      const become = (pid: number): void => proc.write(`${pid}/status`, `Tgid:\t${pid}\nUid:\t7\t7\t7\t7\n`);
+      become(11);
+      expect(await pidsOf(7)).toEqual([11]);
+      await clock.advance(2_000);
+      become(5);
+      for (let questions = 0; questions < 10; questions++) await known();
+      expect((await pidsOf(7)).sort()).toEqual([11, 5]);
+    },
+  );
 
   it('sees many at once', async () => {
     await known();
@@ -99,7 +131,7 @@ describe('the census of this host', () => {
     for (let i = 0; i < 50; i++) {
       const child = spawn('sleep', ['60']);
       children.push(child);
-      expect(await census.pidsOf(uid)).toContain(child.pid);
+      expect((await census.of(uid)).map(({ pid }) => pid)).toContain(child.pid);
     }
   });
 });
