@@ -14,6 +14,7 @@ import { chooseCores, moveSelf } from './room/cores.ts';
 import { Room } from './room/room.ts';
 import { findTools } from './room/tools.ts';
 import type { Row, RowResult } from './row.ts';
+import { attest } from './rows/attest.ts';
 import { bulk } from './rows/bulk.ts';
 import { freshTunnel } from './rows/fresh-tunnel.ts';
 import { generator } from './rows/generator.ts';
@@ -24,7 +25,18 @@ import { sigv4 } from './rows/sigv4.ts';
 import { streams } from './rows/streams.ts';
 import { workers } from './rows/workers.ts';
 
-const ROWS: readonly Row[] = [keepAlive, sigv4, freshTunnel, latency, streams, bulk, workers, instances, generator];
+const ROWS: readonly Row[] = [
+  keepAlive,
+  sigv4,
+  freshTunnel,
+  latency,
+  streams,
+  bulk,
+  workers,
+  instances,
+  attest,
+  generator,
+];
 const EXIT_USAGE = 64;
 const EXIT_UNAVAILABLE = 69;
 const EXIT_INTERRUPTED = 130;

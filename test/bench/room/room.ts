@@ -40,6 +40,7 @@ export class Room {
   readonly certificate: PemFiles;
   readonly #graceMs: number;
   readonly #processes = new Set<Process>();
+  readonly #adopted: (() => void)[] = [];
   #closing: Promise<void> | null = null;
 
   constructor(cores: Cores, hosts: readonly string[], graceMs = GRACE_MS) {
@@ -69,7 +70,13 @@ export class Room {
     return process;
   }
 
+  /** Ends with the room, whatever `end` has to end; it may have ended before. */
+  adopt(end: () => void): void {
+    this.#adopted.push(end);
+  }
+
   close(): Promise<void> {
+    for (const end of this.#adopted) end();
     this.#closing ??= Promise.all([...this.#processes].map((each) => each.stop())).then(() => {
       rmSync(this.folder, { recursive: true, force: true });
     });
@@ -79,6 +86,7 @@ export class Room {
   /** For the moment at which nothing can be waited for any more. */
   abandon(): void {
     for (const each of this.#processes) each.kill();
+    for (const end of this.#adopted) end();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
