@@ -108,11 +108,12 @@ function ownerStages(ground: Ground, credential: CredentialStage, clock: Clock):
     instance: async (tokenHash) => {
       const found = ground.instances.findByHash(tokenHash);
       if (found === null) return null;
-      const { id, workload, scope } = found;
+      const { id, workload, scope, uid } = found;
       const { placeholders } = await ground.workload.describe(workload, found);
       return {
         ...{ id, workload, placeholders, remainingMs: ground.instances.remainingMs(id) },
         ...(scope === undefined ? {} : { scope }),
+        ...(uid === undefined ? {} : { uid }),
       };
     },
     placeholders: async (workload) => (await ground.workload.describe(workload, null)).placeholders,

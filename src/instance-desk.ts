@@ -25,6 +25,7 @@ export interface InstanceOrder {
   readonly labels?: Readonly<Record<string, string>>;
   /** As JSON has it. */
   readonly scope?: unknown;
+  readonly uid?: number | null;
 }
 
 /** Who asked, for the record: what it calls itself. Whoever can open the admin socket is the operator. */
@@ -64,6 +65,7 @@ export class InstanceDesk {
     const { instance, token } = this.#ground.instances.create({
       ...{ workload, ttlMs, maxTtlMs, graceMs, labels: order.labels ?? {} },
       ...(scope === null ? {} : { scope }),
+      ...(order.uid === undefined || order.uid === null ? {} : { uid: order.uid }),
     });
     const { placeholders } = await this.#ground.workload.describe(workload, instance);
     const shown = await this.#listing(instance);
@@ -71,6 +73,7 @@ export class InstanceDesk {
       ttlMs,
       labels: pairs(instance.labels),
       scope: shown.scope === null ? null : JSON.stringify(shown.scope),
+      uid: shown.uid,
     });
     return {
       ...shown,
@@ -136,11 +139,11 @@ export class InstanceDesk {
   }
 
   async #listing(instance: Instance): Promise<InstanceListing> {
-    const { id, workload, labels, scope, createdAt, expiresAt } = instance;
+    const { id, workload, labels, scope, uid = null, createdAt, expiresAt } = instance;
     return {
       ...{ id, workload, spiffeId: this.#spiffeIdOf(instance), labels },
       scope: scope === undefined ? null : scopeText(scope),
-      ...{ createdAt, expiresAt },
+      ...{ uid, createdAt, expiresAt },
       remainingMs: Math.round(this.#ground.instances.remainingMs(id)),
     };
   }

@@ -15,6 +15,7 @@ export interface InstanceActions {
       readonly ttlMs: number | null;
       readonly labels: Readonly<Record<string, string>>;
       readonly scope: unknown;
+      readonly uid: number | null;
     },
     by: string | null,
   ): Promise<unknown>;
@@ -50,6 +51,7 @@ const PATH = /^\/v1\/instances(?:\/([^/]{1,64}))?$/;
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1_000;
 const MAX_LABELS = 16;
+const MAX_UID = 4_294_967_294;
 const LABEL_KEY = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
 const LABEL_VALUE = /^[^\p{Cc}]{0,128}$/u;
 
@@ -83,9 +85,17 @@ function found(id: string, body: unknown): AdminAnswer {
 }
 
 function orderOf(body: unknown): Parameters<InstanceActions['create']>[0] {
-  const { workload = '', ttl, labels, scope = null } = membersOf(body, ['workload', 'ttl', 'labels', 'scope']);
+  const known = ['workload', 'ttl', 'labels', 'scope', 'uid'];
+  const { workload = '', ttl, labels, scope = null, uid = null } = membersOf(body, known);
   if (typeof workload !== 'string') throw malformed('workload is no text; write the workloadID of a WorkloadIdentity');
-  return { workload, ttlMs: ttl === undefined || ttl === null ? null : ttlOf(ttl), labels: labelsOf(labels), scope };
+  const ttlMs = ttl === undefined || ttl === null ? null : ttlOf(ttl);
+  return { workload, ttlMs, labels: labelsOf(labels), scope, uid: uidOf(uid) };
+}
+
+function uidOf(value: unknown): number | null {
+  if (value === null) return null;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_UID) return value;
+  throw malformed('uid is no number of a user; write it like 1001');
 }
 
 const extensionOf = (body: unknown): number => ttlOf(membersOf(body, ['ttl'])['ttl']);

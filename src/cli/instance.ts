@@ -34,6 +34,7 @@ const OPTIONS: readonly Option[] = [
   },
   { name: 'service', value: 'NAME', multiple: true, help: 'create: this Service only; may be repeated' },
   { name: 'scope', value: 'JSON', help: 'create: what may be asked at most, a list of {services, methods, paths}' },
+  { name: 'uid', value: 'NUMBER', help: 'create: the token is good for connections of this user alone' },
   SOCKET_OPTION,
   ...CONFIG_OPTIONS,
   { name: 'json', help: 'Print JSON; list: one object a line' },
@@ -98,6 +99,7 @@ function actionOf(action: string | undefined, ids: readonly string[], given: Giv
   durationOption(given, 'ttl');
   labelsOf(given);
   scopeOf(given);
+  uidOf(given);
   return known;
 }
 
@@ -111,11 +113,13 @@ const exitCodeOf = (code: string): number =>
         : EXIT.unavailable;
 
 async function create({ terminal, given, client }: Asked): Promise<number> {
+  const uid = uidOf(given);
   const [ttl, scope, workload] = [durationOption(given, 'ttl'), scopeOf(given), given.value('workload')];
   const order: CreateOptions = {
     ...(workload === null ? {} : { workload }),
     ...(ttl === null ? {} : { ttl }),
     ...(scope === null ? {} : { scope }),
+    ...(uid === null ? {} : { uid }),
     labels: labelsOf(given),
   };
   const answer = await client.create(order);
@@ -195,6 +199,7 @@ function rowsOf(listing: InstanceListing): [string, string][] {
     ['SPIFFE ID', listing.spiffeId],
     ['ends in', `${spanText(listing.remainingMs)} (${new Date(listing.expiresAt).toISOString()})`],
     ['labels', labelText(listing.labels) || 'none'],
+    ['user', listing.uid === null ? 'any' : `uid ${listing.uid} alone`],
     ['scope', listing.scope === null ? 'all that the policy allows' : JSON.stringify(listing.scope)],
   ];
 }
@@ -229,6 +234,12 @@ function labelsOf(given: Given): Record<string, string> {
 }
 
 /** @throws UsageError */
+function uidOf(given: Given): number | null {
+  const text = given.value('uid');
+  if (text !== null && !/^[0-9]{1,10}$/.test(text)) throw new UsageError('--uid takes the number of a user, like 1001');
+  return text === null ? null : Number(text);
+}
+
 function scopeOf(given: Given): ScopeRule[] | null {
   const [services, text] = [given.values('service'), given.value('scope')];
   if (services.length > 0 && text !== null) throw new UsageError('--service and --scope exclude each other');

@@ -21,6 +21,8 @@ export interface InstanceListing {
   readonly labels: Readonly<Record<string, string>>;
   /** One of the rules must match. Null: whatever the policy allows the workload. */
   readonly scope: readonly ScopeRule[] | null;
+  /** Of the user of the proxy's host whose connections alone the token is good for. Null: anybody's. */
+  readonly uid: number | null;
   /** Epoch `ms`, as `expiresAt`. */
   readonly createdAt: number;
   readonly expiresAt: number;

@@ -33,6 +33,8 @@ export interface CreateOptions extends CallOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Narrower than the workload's policy, never wider; one of the rules must match. */
   readonly scope?: readonly ScopeRule[];
+  /** The token is good for connections of this user of the proxy's host alone, as the kernel says. */
+  readonly uid?: number;
 }
 
 export interface ListOptions extends CallOptions {

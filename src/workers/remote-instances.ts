@@ -77,17 +77,17 @@ export class RemoteInstances {
     return asked;
   }
 
-  #learn({ id, workload, scope, remainingMs, placeholders }: FoundInstance, tokenHash: string): KnownInstance {
+  #learn({ remainingMs, placeholders, ...instance }: FoundInstance, tokenHash: string): KnownInstance {
     this.#sweep();
-    const former = this.#known.get(id);
+    const former = this.#known.get(instance.id);
     const known: Known = {
       // The same objects for all connections of an instance: what later hops derive from them is found again by them.
-      instance: former?.instance ?? { id, workload, ...(scope === undefined ? {} : { scope }) },
+      instance: former?.instance ?? instance,
       tokenHash,
       endsAtMonotonicMs: this.#clock.monotonicMs() + remainingMs,
       placeholders: former?.placeholders ?? placeholders,
     };
-    this.#known.set(id, known);
+    this.#known.set(instance.id, known);
     this.#byHash.set(tokenHash, known);
     return known.instance;
   }

@@ -61,7 +61,7 @@ class Registrar implements WorkloadStage {
     if (proxyAuthorization === null) return this.#byEvidence(createSubject(connection, null, kernel));
     const token = tokenIn(proxyAuthorization);
     if (token === null) throw unidentified('Proxy-Authorization holds no token');
-    if (isInstanceToken(token)) return this.#byInstance(token);
+    if (isInstanceToken(token)) return this.#byInstance(token, createSubject(connection, null, kernel));
     return this.#byEvidence(createSubject(connection, await this.#verified(token), kernel));
   }
 
@@ -86,12 +86,16 @@ class Registrar implements WorkloadStage {
     return instance?.scope === undefined ? workload : { ...workload, scope: instance.scope };
   }
 
-  async #byInstance(token: string): Promise<Workload> {
+  async #byInstance(token: string, subject: Subject): Promise<Workload> {
     const instance = await this.#parts.instances.find(token);
     if (instance === null) throw unidentified('the token is of no instance that lives');
     if (!this.#parts.identities().some((identity) => identity.workload === instance.workload))
       throw unidentified('no WorkloadIdentity names the workload of the instance any more');
-    return this.#workload(instance.workload, instance, ['token:instance']);
+    if (instance.uid === undefined) return this.#workload(instance.workload, instance, ['token:instance']);
+    // A token that was read by somebody else, or was carried to another host, is worth nothing.
+    if ((await subject.owner())?.uid !== instance.uid)
+      throw unidentified(['the token is bound to another user', ...subject.doubts].join('; '));
+    return this.#workload(instance.workload, instance, ['token:instance', `unix:uid=${instance.uid}`]);
   }
 
   /** Whatever the verifier rejects with, the answer is the same: a status of its own would tell a stranger about it. */

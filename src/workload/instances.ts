@@ -4,7 +4,7 @@
  * Holds: tokens have 256 random bits and only their SHA-256 is kept; an ended instance matches nothing; none outlives the
  *   longest time that it was created with; the table is bounded.
  * Threat: whoever reads the token *is* the instance until its end, so it lives minutes to hours, is bound to one workload and
- *   may be bound to a part of what that may do.
+ *   may be bound to a part of what that may do and to one user of the host.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Clock, ScheduledTask } from '../core/clock.ts';
@@ -18,6 +18,8 @@ export interface KnownInstance {
   readonly id: string;
   readonly workload: string;
   readonly scope?: Scope;
+  /** The user whose connections alone the token is good for; absent: anybody's. */
+  readonly uid?: number;
 }
 
 export interface Instance extends KnownInstance {
@@ -36,6 +38,7 @@ export interface InstanceOrder {
   readonly graceMs?: number;
   readonly labels?: Readonly<Record<string, string>>;
   readonly scope?: Scope;
+  readonly uid?: number;
 }
 
 /** Hears what time does; not what `end` does. Must not throw. */
@@ -114,13 +117,14 @@ export class InstanceRegistry {
       throw new EgressError('overload', {
         detail: `there are ${MAX_INSTANCES} instances; end some, or create them with a shorter ttl`,
       });
-    const { workload, ttlMs, maxTtlMs = ttlMs, graceMs = 0, labels = {}, scope } = order;
+    const { workload, ttlMs, maxTtlMs = ttlMs, graceMs = 0, labels = {}, scope, uid } = order;
     const token = `${TOKEN_PREFIX}${randomBytes(TOKEN_BYTES).toString('base64url')}`;
     const createdAt = this.#clock.now();
     const instance: Instance = {
       id: `i-${randomBytes(8).toString('hex')}`,
       workload,
       ...(scope === undefined ? {} : { scope }),
+      ...(uid === undefined ? {} : { uid }),
       labels,
       createdAt,
       expiresAt: createdAt + ttlMs,

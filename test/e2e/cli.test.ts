@@ -99,6 +99,7 @@ describe('the command line', () => {
     ['an extension by nothing', ['instance', 'extend', 'i-1'], 64, /give --ttl 10m/],
     ['a label without a value', ['instance', 'create', '--label', 'x'], 64, /--label takes NAME=VALUE/],
     ['a scope that is no JSON', ['instance', 'create', '--scope', '{'], 64, /--scope takes JSON/],
+    ['a user that is no number', ['instance', 'create', '--uid', 'agent'], 64, /--uid takes the number of a user/],
     ['two scopes', ['instance', 'create', '--service', 'a', '--scope', '[]'], 64, /exclude each other/],
     ['instances of no proxy', ['instance', 'list', '--socket', '/no/such.sock'], 69, /no proxy listens .*; start one/],
     ['two policies', ['check', '--sandbox', '--config', 'x'], 64, /exclude each other/],

@@ -311,6 +311,24 @@ describe.each([1, 2])('instances with %i process(es) that carry the traffic', (w
     await client.revoke(agent.instance.id);
   });
 
+  it('may be good for one user of the host alone', async () => {
+    const uid = process.getuid?.() ?? 0;
+    const mine = await AgentClient.of(sandboxed.proxy, { uid });
+    expect(mine.instance.uid).toBe(uid);
+    expect((await models(mine)).status).toBe(200);
+    const others = await AgentClient.of(sandboxed.proxy, { uid: uid + 1 });
+    expect(await others.open(OPENAI)).toMatchObject({ status: 407, body: '' });
+    await expect
+      .poll(() => sandboxed.auditLines().at(-1))
+      .toMatchObject({
+        code: 'identity_required',
+        detail: 'the token is bound to another user',
+      });
+    expect(await client.get(mine.instance.id)).toMatchObject({ uid });
+    expect(notes(mine.instance.id)).toMatchObject([{ event: 'created', uid }]);
+    for (const { instance } of [mine, others]) await client.revoke(instance.id);
+  });
+
   it('that were asked for wrongly are refused with what would be right', async () => {
     for (const [order, code, message] of [
       [{ workload: 'nobody' }, 'configuration_invalid', /known are ai-agent/],
@@ -319,7 +337,8 @@ describe.each([1, 2])('instances with %i process(es) that carry the traffic', (w
       [{ labels: { 'a b': 'c' } }, 'request_malformed', /label/],
       [{ labels: { a: 'x'.repeat(129) } }, 'request_malformed', /at most 128/],
       [{ scope: [{}] }, 'request_malformed', /no condition/],
-      [{ lifetimeMs: 1 }, 'request_malformed', /known are workload, ttl, labels, scope/],
+      [{ uid: 'agent' }, 'request_malformed', /write it like 1001/],
+      [{ lifetimeMs: 1 }, 'request_malformed', /known are workload, ttl, labels, scope, uid/],
       [{ labels: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, ''])) }, 'request_malformed', /16/],
     ] as const) {
       const refused = await client.create(order as object).catch((error: unknown) => error);

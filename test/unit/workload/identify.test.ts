@@ -150,6 +150,26 @@ describe('identify', () => {
     await expect(workloads.identify(tunnelOf(connection, `Bearer ${token}`))).rejects.toMatchObject(refusal);
   });
 
+  it('takes a token that is bound to a user from connections of that user alone', async () => {
+    const instances = new InstanceRegistry(new FakeClock());
+    const workloads = stage([identity('ai-agent')], instances);
+    const mine = instances.create({ workload: 'ai-agent', ttlMs: 60_000, uid: Number(uid) });
+    expect(await workloads.identify(tunnelOf(connection, `Bearer ${mine.token}`))).toMatchObject({
+      instance: mine.instance.id,
+      evidence: ['token:instance', `unix:uid=${uid}`],
+    });
+    const other = instances.create({ workload: 'ai-agent', ttlMs: 60_000, uid: Number(uid) + 1 });
+    await expect(workloads.identify(tunnelOf(connection, `Bearer ${other.token}`))).rejects.toMatchObject({
+      ...refusal,
+      detail: 'the token is bound to another user',
+    });
+    const elsewhere = { ...connection, remote: { address: '192.0.2.1', port: 1 } };
+    await expect(workloads.identify(tunnelOf(elsewhere, `Bearer ${mine.token}`))).rejects.toMatchObject({
+      ...refusal,
+      detail: 'the token is bound to another user; the kernel of this host names no owner of the connection',
+    });
+  });
+
   it('does not take the token of a workload that the policy no longer names', async () => {
     const instances = new InstanceRegistry(new FakeClock());
     const { token } = instances.create({ workload: 'gone', ttlMs: 60_000 });
