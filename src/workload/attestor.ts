@@ -57,6 +57,12 @@ export interface VerifiedToken {
   readonly expiresAt: number;
 }
 
+/** The diagnostic log, as far as a source of evidence needs it. */
+export interface AttestationLog {
+  info(message: string, facts: Readonly<Record<string, string | null>>): void;
+  warn(message: string, facts: Readonly<Record<string, string | null>>): void;
+}
+
 /** What the kernel of this host knows about the other end of a connection. */
 export interface LocalKernel {
   ownerOf(connection: Connection): Promise<SocketOwner | null>;

@@ -1,4 +1,4 @@
-/** Options of hop 3: `WorkloadIdentity` documents and the issuer, validated. */
+/** Options of hop 3: `WorkloadIdentity` documents, the sources of evidence and the issuer, validated. */
 
 /** All keys of one selector set must match; for one key any of its values. `unix:uid` → `['1001']`. */
 export interface SelectorOptions {
@@ -44,3 +44,33 @@ export interface IssuerOptions {
   /** Lifetime of a workload token. */
   readonly tokenLifetimeMs: number;
 }
+
+/** Sources of evidence beyond this host's kernel; null: there is none. Read at the start; a reload does not change them. */
+export interface AttestationOptions {
+  readonly docker: DockerOptions | null;
+  readonly kubernetes: KubernetesOptions | null;
+}
+
+export const NO_ATTESTATION: AttestationOptions = Object.freeze({ docker: null, kubernetes: null });
+
+export interface DockerOptions {
+  /** Path of the engine's Unix socket. */
+  readonly socket: string;
+}
+
+export interface KubernetesOptions {
+  /** Origin: `https://kubernetes.default.svc`. */
+  readonly apiServer: string;
+  /** PEM roots of the API server. */
+  readonly caFile: string;
+  /** The proxy's own service-account token. */
+  readonly tokenFile: string;
+  /** Null: pods of every node. */
+  readonly nodeName: string | null;
+  /** Null: pods of every namespace. */
+  readonly namespace: string | null;
+  readonly podAddress: PodAddress;
+}
+
+/** Whether a pod is known by the address that a connection comes from: never; beside the token of its service account; always. */
+export type PodAddress = 'ignored' | 'beside-token' | 'trusted';
