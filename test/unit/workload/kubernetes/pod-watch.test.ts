@@ -1,0 +1,447 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SandboxAuthority } from '../../../../src/sandbox/upstreams/certificates.ts';
+import { createApiServer } from '../../../../src/workload/kubernetes/api-server.ts';
+import { MAX_PODS, openPodWatch, type PodWatch } from '../../../../src/workload/kubernetes/pod-watch.ts';
+import { FakeClock } from '../../../fakes/fake-clock.ts';
+import { FakeKubernetesApi } from '../../../fakes/fake-kubernetes-api.ts';
+import { containerId, podOf } from './pods.ts';
+
+let folder: string;
+let api: FakeKubernetesApi;
+let clock: FakeClock;
+let watch: PodWatch | null;
+let logged: { message: string; cause: unknown; hint: unknown }[];
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'countersign-cluster-'));
+  api = new FakeKubernetesApi();
+  await api.start();
+  writeFileSync(join(folder, 'ca.crt'), api.caPem);
+  writeFileSync(join(folder, 'token'), `${api.token}\n`);
+  clock = new FakeClock();
+  watch = null;
+  logged = [];
+});
+
+afterEach(async () => {
+  watch?.close();
+  await api.stop();
+  rmSync(folder, { recursive: true });
+});
+
+function open(choice: { nodeName?: string; namespace?: string } = {}): PodWatch {
+  const server = createApiServer(
+    { apiServer: api.origin, caFile: join(folder, 'ca.crt'), tokenFile: join(folder, 'token') },
+    clock,
+  );
+  const note = (message: string, { cause, hint }: Readonly<Record<string, unknown>>): void => {
+    logged.push({ message, cause, hint });
+  };
+  watch = openPodWatch(
+    { nodeName: choice.nodeName ?? null, namespace: choice.namespace ?? null },
+    { server, clock, random: () => 1, log: { info: note, warn: note } },
+  );
+  return watch;
+}
+
+/** Name of the pod of the n-th container; null where none is known by the time that the clock has moved on. */
+async function podNamed(n: number): Promise<string | null> {
+  const asked = watch?.find((table) => table.byContainer(containerId(n))?.name ?? null) ?? Promise.resolve(null);
+  await new Promise((resolve) => setImmediate(resolve));
+  await clock.advance(2_000);
+  return asked;
+}
+
+const isWatching = (): Promise<void> => vi.waitFor(() => expect(api.watches).toBe(1));
+const causes = (): unknown[] => logged.map(({ cause }) => cause);
+const knows = (n: number): Promise<void> =>
+  vi.waitFor(async () => {
+    expect(await watch?.find((table) => table.byContainer(containerId(n))?.name ?? 'none')).toBe(`agent-${n}`);
+  });
+
+describe('pods are known', () => {
+  it('that were there, that come, that change and that go', async () => {
+    api.put(podOf(1));
+    open();
+    await isWatching();
+    await knows(1);
+    api.put(podOf(2));
+    await knows(2);
+    api.put(podOf(2, { status: { containerStatuses: [] } }));
+    await vi.waitFor(async () => {
+      expect(await watch?.find((table) => table.byContainer(containerId(2)) === null)).toBe(true);
+    });
+    api.delete(podOf(1).metadata.uid);
+    await vi.waitFor(async () => {
+      expect(await watch?.find((table) => table.size)).toBe(1);
+    });
+    expect(logged).toEqual([]);
+  });
+
+  it('of a node, or of a namespace', async () => {
+    api.put(podOf(1));
+    api.put(podOf(2, { node: 'node-2' }));
+    api.put(podOf(3, { namespace: 'team-b' }));
+    open({ nodeName: 'node-1', namespace: 'team-a' });
+    await isWatching();
+    await knows(1);
+    expect(await watch?.find((table) => table.size)).toBe(1);
+    expect(api.requests).toEqual([
+      '/api/v1/namespaces/team-a/pods?limit=100&fieldSelector=spec.nodeName%3Dnode-1',
+      expect.stringMatching(
+        /^\/api\/v1\/namespaces\/team-a\/pods\?watch=1&allowWatchBookmarks=true&resourceVersion=4&timeoutSeconds=20&fieldSelector=spec\.nodeName%3Dnode-1$/,
+      ),
+    ]);
+  });
+
+  it('ten thousand of them, by pages of one state', async () => {
+    for (let n = 0; n < 10_000; n++) api.put(podOf(n));
+    open();
+    await vi.waitFor(() => expect(api.watches).toBe(1), 30_000);
+    expect(await watch?.find((table) => table.size)).toBe(10_000);
+    expect(await watch?.find((table) => table.byContainer(containerId(9_999))?.name ?? null)).toBe('agent-9999');
+    expect(api.requests).toHaveLength(101);
+  }, 60_000);
+
+  it('whose container the server hears of a moment after its first call', async () => {
+    open();
+    await isWatching();
+    const asked = watch?.find((table) => table.byContainer(containerId(7))?.name ?? null);
+    api.put(podOf(7));
+    expect(await asked).toBe('agent-7');
+  });
+
+  it('before the first list is complete to nobody, and then to who waited', async () => {
+    let release: (() => void) | null = null;
+    api.intercept = (request, response) => {
+      if (release !== null) return false;
+      release = () => {
+        api.intercept = null;
+        request.socket.destroy();
+        response.destroy();
+      };
+      return true;
+    };
+    api.put(podOf(1));
+    open();
+    const asked = watch?.find((table) => table.byContainer(containerId(1))?.name ?? null);
+    await vi.waitFor(() => expect(release).not.toBeNull());
+    (release as unknown as () => void)();
+    await vi.waitFor(() => expect(logged).toHaveLength(1));
+    await clock.advance(250);
+    expect(await asked).toBe('agent-1');
+  });
+
+  it('not by a question that nobody can answer for longer than two seconds', async () => {
+    open();
+    await isWatching();
+    expect(await podNamed(1)).toBeNull();
+  });
+});
+
+describe('a watch that', () => {
+  it('ends in order goes on from where it was', async () => {
+    api.put(podOf(1));
+    open();
+    await isWatching();
+    api.put(podOf(2));
+    await knows(2);
+    api.bookmark();
+    api.endWatches();
+    await isWatching();
+    api.put(podOf(3));
+    await knows(3);
+    expect(api.lists).toBe(1);
+    expect(logged).toEqual([]);
+  });
+
+  it('is cut goes on from where it was, and nothing that happened meanwhile is missed', async () => {
+    api.put(podOf(1));
+    open();
+    await isWatching();
+    api.cutWatches();
+    api.put(podOf(2));
+    await vi.waitFor(() => expect(causes()).toEqual(['ECONNRESET']));
+    await clock.advance(250);
+    await knows(2);
+    expect(api.lists).toBe(1);
+    expect(logged.at(-1)?.message).toBe('a source of evidence answers again');
+  });
+
+  it.each([true, false])('is too old lists anew (told by status: %s)', async (byStatus) => {
+    api.goneByStatus = byStatus;
+    api.put(podOf(1));
+    open();
+    await isWatching();
+    api.cutWatches();
+    api.delete(podOf(1).metadata.uid);
+    api.put(podOf(2));
+    api.compact();
+    await vi.waitFor(() => expect(logged).toHaveLength(1));
+    await clock.advance(250);
+    await vi.waitFor(() => expect(api.requests).toHaveLength(3));
+    await vi.waitFor(() => expect(clock.pending).toBeGreaterThan(0));
+    await vi.waitFor(async () => {
+      await clock.advance(500);
+      expect(api.lists).toBe(2);
+    });
+    await knows(2);
+    expect(await watch?.find((table) => table.byContainer(containerId(1)) === null)).toBe(true);
+  });
+
+  it('had a bookmark is not too old by what it did not see', async () => {
+    api.put(podOf(1));
+    open({ namespace: 'team-a' });
+    await isWatching();
+    for (let n = 2; n < 50; n++) api.put(podOf(n, { namespace: 'team-b' }));
+    api.bookmark();
+    api.compact();
+    api.endWatches();
+    await isWatching();
+    api.put(podOf(60));
+    await knows(60);
+    expect(api.lists).toBe(1);
+  });
+
+  it.each<[string, string | Buffer]>([
+    ['no JSON', 'hello\n'],
+    ['another type of event', '{"type":"RENAMED","object":{}}\n'],
+    ['a pod without a name', `${JSON.stringify({ type: 'ADDED', object: { metadata: { uid: 'u' } } })}\n`],
+    [
+      'labels that are numbers',
+      `${JSON.stringify({ type: 'ADDED', object: { ...podOf(5, { labels: { app: 1 } }) } })}\n`,
+    ],
+    ['a list in place of a pod', '{"type":"ADDED","object":[]}\n'],
+    ['a bookmark without a version', '{"type":"BOOKMARK","object":{"metadata":{}}}\n'],
+    ['an error without a code', '{"type":"ERROR","object":{}}\n'],
+  ])('says %s is not believed, and lists anew', async (_what, bytes) => {
+    api.put(podOf(1));
+    open();
+    await isWatching();
+    api.say(bytes);
+    await vi.waitFor(() => expect(causes()).toEqual(['answer malformed']));
+    await clock.advance(250);
+    await isWatching();
+    expect(api.lists).toBe(2);
+    await knows(1);
+  });
+
+  it('says a line without end is left', async () => {
+    open();
+    await isWatching();
+    const piece = Buffer.alloc(1024 * 1024, 'x');
+    for (let i = 0; i < 5; i++) api.say(piece);
+    await vi.waitFor(() => expect(causes()).toEqual(['line too long']));
+  });
+
+  it('ends within a line is begun again', async () => {
+    open();
+    await isWatching();
+    api.say('{"type":"ADD');
+    api.endWatches();
+    await vi.waitFor(() => expect(causes()).toEqual(['answer ends within a line']));
+  });
+
+  it('ends at once, again and again, is not begun in a loop', async () => {
+    api.intercept = (request, response) => {
+      if (request.url?.includes('watch=1') !== true) return false;
+      response.end();
+      return true;
+    };
+    open();
+    await vi.waitFor(() => expect(causes()).toEqual(['watch ended at once']));
+    expect(api.requests).toHaveLength(2);
+    await clock.advance(249);
+    expect(api.requests).toHaveLength(2);
+  });
+
+  it('falls silent is begun again', async () => {
+    api.put(podOf(1));
+    open();
+    await isWatching();
+    await clock.advance(25_000);
+    await vi.waitFor(() => expect(causes()).toEqual(['no answer in time']));
+    await clock.advance(250);
+    await vi.waitFor(() => expect(api.requests.filter((each) => each.includes('watch=1'))).toHaveLength(2));
+    await knows(1);
+  });
+});
+
+describe('what is known is old', () => {
+  it('after 30 s without a sign of the server, and then nothing is said, at once', async () => {
+    api.put(podOf(1));
+    open();
+    await isWatching();
+    await knows(1);
+    await api.stop();
+    await vi.waitFor(() => expect(causes()).toHaveLength(1));
+    await clock.advance(29_000);
+    expect(await watch?.find((table) => table.byContainer(containerId(1))?.name ?? null)).toBe('agent-1');
+    await clock.advance(1_001);
+    expect(await watch?.find((table) => table.byContainer(containerId(1))?.name ?? null)).toBeNull();
+    expect(causes()).toHaveLength(1);
+    await api.start();
+    await vi.waitFor(async () => {
+      await clock.advance(8_000);
+      expect(api.watches).toBe(1);
+    });
+    await knows(1);
+  });
+
+  it('no sooner while bookmarks come', async () => {
+    api.put(podOf(1));
+    open();
+    await isWatching();
+    const heard = api.requests.length;
+    for (let i = 0; i < 4; i++) {
+      await clock.advance(15_000);
+      api.bookmark();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(await watch?.find((table) => table.byContainer(containerId(1))?.name ?? null)).toBe('agent-1');
+    expect(api.requests).toHaveLength(heard);
+  });
+});
+
+describe('a server that', () => {
+  it.each([
+    [401, 'attestation.kubernetes.tokenFile must hold a valid token of a service account'],
+    [403, 'the service account of the proxy needs list and watch of pods'],
+    [500, null],
+    [302, null],
+  ])('answers with %i is told of once, with what to do', async (status, hint) => {
+    api.intercept = (_request, response) => {
+      response.writeHead(status, { location: '/api/v1/pods' }).end('{}');
+      return true;
+    };
+    open();
+    await vi.waitFor(() => expect(logged).toHaveLength(1));
+    for (let i = 0; i < 6; i++) {
+      await clock.advance(10_000);
+      await vi.waitFor(() => expect(api.requests.length).toBeGreaterThan(i + 1));
+    }
+    expect(logged).toEqual([
+      { message: 'a source of evidence does not answer, nobody is identified by it', cause: `status ${status}`, hint },
+    ]);
+    // At once: nobody waits for a server that refuses.
+    expect(await watch?.find((table) => table.size)).toBeNull();
+  });
+
+  it('takes the token of now is given it, when the old one is refused', async () => {
+    api.put(podOf(1));
+    api.token = 'new-token';
+    open();
+    await vi.waitFor(() => expect(causes()).toEqual(['status 401']));
+    writeFileSync(join(folder, 'token'), 'new-token');
+    await clock.advance(250);
+    await isWatching();
+    await knows(1);
+  });
+
+  it.each<[string, string, string]>([
+    ['the token', '', 'the token file holds no token'],
+    ['the token', 'a token\nof two lines', 'the token file holds no token'],
+  ])('is not asked where the file of %s says %j', async (_what, text, cause) => {
+    writeFileSync(join(folder, 'token'), text);
+    open();
+    await vi.waitFor(() => expect(causes()).toEqual([cause]));
+    expect(api.requests).toEqual([]);
+  });
+
+  it('shows a certificate of other roots is given no token', async () => {
+    writeFileSync(
+      join(folder, 'ca.crt'),
+      new SandboxAuthority({ ...clock, now: () => Date.now() } as FakeClock).rootPem,
+    );
+    open();
+    await vi.waitFor(() => expect(causes()).toHaveLength(1));
+    expect(String(causes()[0])).toMatch(/CERT|SIGNATURE/);
+    expect(api.requests).toEqual([]);
+  });
+
+  it.each<[string, string, string]>([
+    ['no JSON', '<html>', 'answer malformed'],
+    ['no list', '{"kind":"Status"}', 'answer malformed'],
+    ['a list without a version', '{"metadata":{},"items":[]}', 'answer malformed'],
+    [
+      'a list with something else in it',
+      '{"metadata":{"resourceVersion":"1"},"items":[{"kind":"Node"}]}',
+      'answer malformed',
+    ],
+  ])('lists %s is not believed', async (_what, text, cause) => {
+    api.intercept = (_request, response) => {
+      response.end(text);
+      return true;
+    };
+    open();
+    await vi.waitFor(() => expect(causes()).toEqual([cause]));
+    expect(await podNamed(1)).toBeNull();
+  });
+
+  it('lists without end is left, and nothing is said', async () => {
+    let next = 0;
+    api.intercept = (request, response) => {
+      if (request.url?.includes('watch=1') === true) return false;
+      const items = Array.from({ length: 1_000 }, () => ({
+        ...podOf(next++),
+        metadata: { ...podOf(next).metadata, resourceVersion: '1' },
+      }));
+      response.end(JSON.stringify({ metadata: { resourceVersion: '1', continue: 'more' }, items }));
+      return true;
+    };
+    open();
+    await vi.waitFor(() => expect(causes()).toEqual(['too many pods']), 20_000);
+    expect(next).toBe(MAX_PODS + 1_000);
+    expect(await podNamed(1)).toBeNull();
+  }, 30_000);
+
+  it('tells of one pod too many is not believed at all, for another may have the address of a pod that is known', async () => {
+    let next = 0;
+    api.intercept = (request, response) => {
+      if (request.url?.includes('watch=1') === true) return false;
+      const items = Array.from({ length: 1_000 }, () => {
+        const pod = podOf(next++);
+        return { ...pod, metadata: { ...pod.metadata, resourceVersion: '1' } };
+      });
+      const more = next < MAX_PODS ? { continue: 'more' } : {};
+      response.end(JSON.stringify({ metadata: { resourceVersion: '1', ...more }, items }));
+      return true;
+    };
+    open();
+    await vi.waitFor(() => expect(api.watches).toBe(1), 20_000);
+    await knows(1);
+    api.put(podOf(MAX_PODS));
+    await vi.waitFor(() => expect(causes()).toEqual(['too many pods']));
+    expect(await podNamed(1)).toBeNull();
+  }, 30_000);
+
+  it('is slow to list is left after its deadline', async () => {
+    let asked = 0;
+    api.intercept = (_request, response) => {
+      asked += 1;
+      response.write('{"metadata":');
+      return true;
+    };
+    open();
+    await vi.waitFor(() => expect(asked).toBe(1));
+    await clock.advance(10_000);
+    await vi.waitFor(() => expect(causes()).toEqual(['no answer in time']));
+  });
+});
+
+it('says nothing and asks nothing when it is closed', async () => {
+  api.put(podOf(1));
+  open();
+  await isWatching();
+  const asked = watch?.find((table) => table.byContainer(containerId(9)));
+  watch?.close();
+  expect(await asked).toBeNull();
+  await vi.waitFor(() => expect(api.watches).toBe(0));
+  const before = api.requests.length;
+  await clock.advance(60_000);
+  expect(api.requests).toHaveLength(before);
+  expect(logged).toEqual([]);
+});
