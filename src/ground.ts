@@ -87,11 +87,13 @@ export async function openGround(
   );
   const placeholdersOf = rememberPlaceholders(placeholderKey);
   const instances = new InstanceRegistry(clock);
+  const attestation = createAttestation(proxy.attestation, { clock, log });
+  closers.push(async () => attestation.close());
   const workload = createWorkloadStage({
     trustDomain: proxy.trustDomain,
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
     instances,
-    attestation: createAttestation(clock),
+    attestation,
     identities: () => current.configuration.identities,
     clock,
   });

@@ -151,10 +151,13 @@ class Worker implements Desk, RunningWorker {
       liveLeases: () => 0,
       liveInstances: () => 0,
     });
+    const log = createLog(proxy.log.level, this.#log);
+    const attestation = createAttestation(proxy.attestation, { clock: systemClock, log });
+    this.#closers.push(async () => attestation.close());
     const path = createPath(
       {
         current,
-        log: createLog(proxy.log.level, this.#log),
+        log,
         leaves: createRemoteLeaves(systemClock, (host, publicKey) => {
           const der = publicKey.export({ type: 'spki', format: 'der' }) as Buffer;
           const question: LeafQuestion = {
@@ -172,7 +175,7 @@ class Worker implements Desk, RunningWorker {
           trustDomain: proxy.trustDomain,
           placeholders: (_spiffeId, name, instance) => this.#instances.placeholders(name, instance),
           instances: this.#instances,
-          attestation: createAttestation(systemClock),
+          attestation,
           identities: () => current.configuration.identities,
           clock: systemClock,
         }),

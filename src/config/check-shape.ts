@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import type { RawDocument } from './documents.ts';
+import { familiesOf } from './key-families.ts';
 import { suggestion } from './nearest.ts';
 import { type Path, type ProblemList, quoted } from './problems.ts';
 import { type ProxyDocument, proxy } from './proxy-shape.ts';
@@ -113,7 +114,10 @@ class Issue {
   #reportKey(problems: ProblemList, key: string): void {
     const path = [...this.#path, key];
     const unbuilt = unbuiltKey(this.#kind, path);
-    const known = this.#schema instanceof z.ZodObject ? Object.keys(this.#schema.shape) : [];
+    const known =
+      this.#schema instanceof z.ZodObject
+        ? [...Object.keys(this.#schema.shape), ...familiesOf(this.#schema).map(({ title }) => title)]
+        : [];
     const hint = known.length === 0 ? 'write {}' : suggestion(key, known);
     problems.add(this.#raw.atKey(path), path, unbuilt?.message ?? `unknown key ${quoted(key)}`, unbuilt?.hint ?? hint);
   }
@@ -190,14 +194,19 @@ function schemaAt(shape: z.ZodType, path: Path): z.ZodType | null {
   let schema: z.ZodType | null = bare(shape);
   for (const part of path) {
     if (schema instanceof z.ZodObject) {
-      const shapes: Readonly<Record<string, z.ZodType>> = schema.shape;
-      schema = typeof part === 'string' && Object.hasOwn(shapes, part) ? (shapes[part] ?? null) : null;
+      schema = typeof part === 'string' ? memberAt(schema, part) : null;
     } else if (schema instanceof z.ZodArray) schema = schema.element as z.ZodType;
     else if (schema instanceof z.ZodRecord) schema = schema.valueType as z.ZodType;
     else return null;
     schema = schema === null ? null : bare(schema);
   }
   return schema;
+}
+
+function memberAt(schema: z.ZodObject, key: string): z.ZodType | null {
+  const shapes: Readonly<Record<string, z.ZodType>> = schema.shape;
+  if (Object.hasOwn(shapes, key)) return shapes[key] ?? null;
+  return familiesOf(schema).find(({ pattern }) => pattern.test(key))?.values ?? null;
 }
 
 function bare(schema: z.ZodType): z.ZodType {

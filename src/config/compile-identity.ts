@@ -8,7 +8,7 @@
 import { EgressError } from '../core/errors.ts';
 import { formatIp, parseIp, unmapped } from '../core/ip-address.ts';
 import { createSpiffeId } from '../core/spiffe-id.ts';
-import type { SelectorKey, SelectorOptions, WorkloadIdentityOptions } from '../workload/options.ts';
+import type { AttestationOptions, SelectorKey, SelectorOptions, WorkloadIdentityOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
 import { namespaceOf, qualify } from './names.ts';
 import { parseNetwork } from './network.ts';
@@ -18,6 +18,7 @@ export interface ProxyIdentity {
   readonly trustDomain: string;
   /** Null: the Proxy document gives none. */
   readonly name: string | null;
+  readonly attestation: AttestationOptions;
 }
 
 /** Only the kernel or somebody with more rights than the process can set them. */
@@ -31,6 +32,9 @@ const KERNEL_HELD: ReadonlySet<SelectorKey> = new Set([
 
 const SOME_INSTANCE = 'i-0123456789abcdef';
 const LIKE_INSTANCE = /(?:^|\/)i-[0-9a-f]{16}$/;
+
+/** The control group says which container it is. By address a pod needs a token, or is trusted, of which every start warns. */
+const isHeld = (key: SelectorKey): boolean => KERNEL_HELD.has(key) || /^(?:docker|k8s):/.test(key);
 
 /** Null where this proxy may not grant it, or a problem was reported. */
 export function compileIdentity(
@@ -66,7 +70,7 @@ export function compileIdentity(
     );
     return null;
   }
-  const selectors = compileSelectors(source, problems);
+  const selectors = compileSelectors(source, proxy.attestation, problems);
   const scope = spec.scope?.agent.id;
   if (scope !== undefined && scope !== proxy.name) {
     const path = ['spec', 'scope', 'agent', 'id'];
@@ -87,7 +91,11 @@ export function compileIdentity(
   return { name: qualify(namespace, metadata.name), workload, selectors };
 }
 
-function compileSelectors({ document, raw }: ShapedAs<'WorkloadIdentity'>, problems: ProblemList): SelectorOptions[] {
+function compileSelectors(
+  { document, raw }: ShapedAs<'WorkloadIdentity'>,
+  attestation: AttestationOptions,
+  problems: ProblemList,
+): SelectorOptions[] {
   const selectors: SelectorOptions[] = [];
   for (const [i, entry] of (document.spec.selectors ?? []).entries()) {
     const given = Object.entries(entry) as [SelectorKey, readonly (string | number)[]][];
@@ -99,12 +107,26 @@ function compileSelectors({ document, raw }: ShapedAs<'WorkloadIdentity'>, probl
       if (selectors.some((other) => other.key === key)) {
         problems.add(raw.atKey(path), path, `the selector ${key} is there twice`, 'list all its values in one');
       }
+      const missing = missingSource(key, attestation);
+      if (missing !== null)
+        problems.add(
+          raw.atKey(path),
+          path,
+          `nothing here can say ${key}`,
+          `add attestation: { ${missing}: {} } to the spec of the Proxy document`,
+        );
       const values = list.map(String);
       selectors.push({ key, values: key === 'net:source' ? checkSources(raw, path, values, problems) : values });
     }
   }
   checkStrength(raw, selectors, problems);
   return selectors;
+}
+
+/** The key below `attestation` that would make somebody answer for it; null: somebody does. */
+function missingSource(key: SelectorKey, { docker, kubernetes }: AttestationOptions): 'docker' | 'kubernetes' | null {
+  if (key.startsWith('docker:') && docker === null) return 'docker';
+  return key.startsWith('k8s:') && kubernetes === null ? 'kubernetes' : null;
 }
 
 function checkSources(
@@ -141,7 +163,7 @@ function checkStrength(
   problems: ProblemList,
 ): void {
   const path = ['spec', 'selectors'];
-  if (selectors.length === 0 || selectors.some(({ key }) => KERNEL_HELD.has(key))) return;
+  if (selectors.length === 0 || selectors.some(({ key }) => isHeld(key))) return;
   if (selectors.every(({ key }) => key === 'net:source')) {
     problems.add(
       raw.atKey(path),

@@ -9,7 +9,12 @@ import type { LimitsOptions, UnixListenOptions } from '../listener/options.ts';
 import type { PolicyRevision } from '../policy/options.ts';
 import type { SandboxOptions } from '../sandbox/options.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
-import type { InstanceOptions, IssuerOptions, WorkloadIdentityOptions } from '../workload/options.ts';
+import type {
+  AttestationOptions,
+  InstanceOptions,
+  IssuerOptions,
+  WorkloadIdentityOptions,
+} from '../workload/options.ts';
 
 export interface Configuration {
   readonly proxy: ProxyOptions;
@@ -38,6 +43,7 @@ export interface ProxyOptions {
   readonly listeners: { readonly explicit: ListenOptions; readonly unix: UnixListenOptions | null };
   readonly admin: { readonly socket: string };
   readonly issuer: IssuerOptions;
+  readonly attestation: AttestationOptions;
   readonly issuingCA: { readonly directory: string };
   readonly audit: AuditOptions;
   readonly log: { readonly level: LogLevel };

@@ -62,7 +62,11 @@ export function compile(
     problems,
   };
   const identityDocuments = only(shaped, 'WorkloadIdentity');
-  const self = { trustDomain: proxy.trustDomain, name: proxyDocument?.document.metadata?.name ?? null };
+  const self = {
+    trustDomain: proxy.trustDomain,
+    name: proxyDocument?.document.metadata?.name ?? null,
+    attestation: proxy.attestation,
+  };
   const identities = identityDocuments.flatMap((source) => compileIdentity(source, self, problems) ?? []);
   const hasSandbox = raws.some(({ value }) => isSandboxed(value));
   const sources = only(shaped, 'CredentialSource').map((source) =>

@@ -3,7 +3,7 @@
  * Holds: everything may be left out; the defaults are in compile-proxy.ts.
  */
 import { z } from 'zod';
-import { apiVersion, count, duration, metadata, ownPort, port, size, spelled, text } from './shapes.ts';
+import { apiVersion, count, duration, metadata, name, ownPort, port, size, spelled, text } from './shapes.ts';
 
 const ipAddress = spelled('an IP address', /^[0-9A-Fa-f.:]{2,45}$/, '127.0.0.1');
 const listen = z.strictObject({ address: ipAddress.optional(), port: ownPort.optional() });
@@ -60,6 +60,33 @@ const upstream = z.strictObject({
   maxConnectionsPerWorkload: count(65_536).optional(),
 });
 
+const attestation = z.strictObject({
+  docker: z
+    .strictObject({
+      socket: spelled(
+        'the absolute path of a socket',
+        /^\/\P{Cc}{1,106}$/u,
+        '/var/run/docker.sock',
+        '/run/podman/podman.sock',
+      ).optional(),
+    })
+    .optional(),
+  kubernetes: z
+    .strictObject({
+      apiServer: spelled(
+        'an https origin without path',
+        /^https:\/\/[^/?#@\s]{1,300}$/,
+        'https://kubernetes.default.svc',
+      ).optional(),
+      caFile: text.optional(),
+      tokenFile: text.optional(),
+      nodeName: name.optional(),
+      namespace: name.optional(),
+      podAddress: z.enum(['ignored', 'beside-token', 'trusted']).optional(),
+    })
+    .optional(),
+});
+
 export const proxy = z.strictObject({
   apiVersion,
   kind: z.literal('Proxy'),
@@ -99,6 +126,7 @@ export const proxy = z.strictObject({
         tokenLifetime: duration.optional(),
       })
       .optional(),
+    attestation: attestation.optional(),
     issuingCA: z.strictObject({ directory: text.optional() }).optional(),
     audit: z.strictObject({ file: text.optional(), maxPending: count(1_000_000).optional() }).optional(),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).optional() }).optional(),

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { DURATION } from '../core/duration.ts';
+import { keyFamily, withFamilies } from './key-families.ts';
 
 export const API_VERSION = 'countersign.dev/v1alpha1';
 
@@ -103,7 +104,8 @@ const numericIds = z
       .meta({ title: 'a numeric id', examples: [1001] }),
   )
   .min(1);
-const selector = z.strictObject({
+const labelValue = spelled('the value of a label', /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/, 'agents');
+const fixedSelectors = z.object({
   'process:name': list(spelled('a process name as in /proc/PID/comm', /^\P{Cc}{1,15}$/u, 'python3')).optional(),
   'process:exe': list(absolutePath).optional(),
   'process:sha256': list(spelled('64 lower-case hex digits', /^[0-9a-f]{64}$/)).optional(),
@@ -116,7 +118,34 @@ const selector = z.strictObject({
   'net:source': list(
     spelled('an IP address or a network', /^[0-9A-Fa-f.:]{2,45}(?:\/[0-9]{1,3})?$/, '10.0.0.7', '10.0.0.0/8'),
   ).optional(),
+  'docker:image': list(
+    spelled(
+      'an image as it was named, or its ID',
+      /^[\x21-\x7e]{1,512}$/,
+      'registry.example.com/agent:1.4',
+      `sha256:${'0'.repeat(64)}`,
+    ),
+  ).optional(),
+  'k8s:ns': list(namespace).optional(),
+  'k8s:sa': list(name).optional(),
+  'k8s:pod-name': list(name).optional(),
+  'k8s:container-name': list(
+    spelled(
+      'a container name of lower-case letters, digits and "-"',
+      /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
+      'agent',
+    ),
+  ).optional(),
+  'k8s:node': list(name).optional(),
 });
+const selector = withFamilies(fixedSelectors, [
+  keyFamily('docker:label:<name>', /^docker:label:[\x21-\x7e]{1,256}$/, list(text)),
+  keyFamily(
+    'k8s:pod-label:<name>',
+    /^k8s:pod-label:(?:[a-z0-9][a-z0-9.-]{0,252}\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+    list(labelValue),
+  ),
+]);
 
 export const workloadIdentity = z.strictObject({
   apiVersion,

@@ -36,7 +36,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'Proxy spec.unmatched tunnel': 'write deny, or leave it out',
 };
 
-const SELECTORS = /^(?:k8s|docker|token|spiffe):/;
+const SELECTORS = /^(?:token|spiffe):/;
 
 export interface Unbuilt {
   readonly message: string;

@@ -161,10 +161,17 @@ class Evidence {
   #values(key: SelectorKey): Promise<readonly string[]> {
     let values = this.#known.get(key);
     if (values === undefined) {
-      const attestor = this.#attestors.find((each) => each.answersFor(key));
-      values = attestor === undefined ? Promise.resolve([]) : attestor.values(key, this.#subject);
+      values = this.#ask(key);
       this.#known.set(key, values);
     }
     return values;
+  }
+
+  /** Sources that say something must agree: the namespace of a token is believed with the pod of another to no one. */
+  async #ask(key: SelectorKey): Promise<readonly string[]> {
+    const answering = this.#attestors.filter((each) => each.answersFor(key));
+    const all = await Promise.all(answering.map((each) => each.values(key, this.#subject)));
+    const [first = [], ...others] = all.filter((values) => values.length > 0);
+    return first.filter((value) => others.every((values) => values.includes(value)));
   }
 }

@@ -10,6 +10,7 @@ import { systemClock } from '../../src/system-clock.ts';
 import { createAttestation } from '../../src/workload/attestation.ts';
 import { createWorkloadStage } from '../../src/workload/identify.ts';
 import { InstanceRegistry } from '../../src/workload/instances.ts';
+import { NO_ATTESTATION } from '../../src/workload/options.ts';
 import { rememberPlaceholders } from '../../src/workload/placeholders.ts';
 import { Callers, tunnelOf } from '../unit/workload/callers.ts';
 
@@ -32,7 +33,7 @@ describe(`${RACES} races`, () => {
       trustDomain: 'test.example',
       placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
       instances: new InstanceRegistry(systemClock),
-      attestation: createAttestation(systemClock),
+      attestation: createAttestation(NO_ATTESTATION, { clock: systemClock, log: { info: () => {}, warn: () => {} } }),
       identities: () =>
         ['racer', 'sleep'].map((name) => ({
           name,

@@ -8,13 +8,14 @@ import { EgressError } from '../../../src/core/errors.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { createAttestation } from '../../../src/workload/attestation.ts';
 import { createWorkloadStage } from '../../../src/workload/identify.ts';
+import { NO_ATTESTATION } from '../../../src/workload/options.ts';
 
 const [port = '', uid = ''] = process.argv.slice(2);
 const stage = createWorkloadStage({
   trustDomain: 'bench.example',
   placeholders: () => ({ apiKey: '', awsAccessKeyId: '', awsSecretAccessKey: '' }),
   instances: { find: () => null, isAlive: () => false },
-  attestation: createAttestation(systemClock),
+  attestation: createAttestation(NO_ATTESTATION, { clock: systemClock, log: { info: () => {}, warn: () => {} } }),
   identities: () => [
     {
       name: 'client',

@@ -170,8 +170,8 @@ describe('what the language has and this version does not do', () => {
       '20:135 spec.propagation.injection.sigv4.presigned: "presigned" is not built yet; leave it out; presigned requests are refused',
     ],
     'selectors of other attestors': [
-      identity('{ workloadID: w, selectors: [{ k8s:ns: [a] }] }'),
-      '5:38 spec.selectors[0]["k8s:ns"]: the selector k8s:ns is not built yet; use process:, unix: or cgroup: selectors, or none and instance tokens',
+      identity('{ workloadID: w, selectors: [{ spiffe:id: [a] }] }'),
+      '5:38 spec.selectors[0]["spiffe:id"]: the selector spiffe:id is not built yet; use process:, unix: or cgroup: selectors, or none and instance tokens',
     ],
     'a token as a selector': [
       identity('{ workloadID: w, selectors: [{ token:instance: [a] }] }'),

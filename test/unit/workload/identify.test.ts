@@ -7,11 +7,12 @@ import { type Attestation, createAttestation } from '../../../src/workload/attes
 import type { VerifiedToken } from '../../../src/workload/attestor.ts';
 import { createWorkloadStage } from '../../../src/workload/identify.ts';
 import { InstanceRegistry } from '../../../src/workload/instances.ts';
-import type { SelectorOptions, WorkloadIdentityOptions } from '../../../src/workload/options.ts';
+import { NO_ATTESTATION, type SelectorOptions, type WorkloadIdentityOptions } from '../../../src/workload/options.ts';
 import { rememberPlaceholders } from '../../../src/workload/placeholders.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { Callers, tunnelOf } from './callers.ts';
 
+const SILENT = { info: () => {}, warn: () => {} };
 const uid = String(process.getuid?.() ?? 0);
 const refusal = { code: 'identity_required' };
 
@@ -41,7 +42,7 @@ function stage(
     trustDomain: 'test.example',
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
     instances,
-    attestation: { ...createAttestation(new FakeClock()), ...more },
+    attestation: { ...createAttestation(NO_ATTESTATION, { clock: new FakeClock(), log: SILENT }), ...more },
     identities: () => identities,
     clock,
   });
@@ -137,6 +138,19 @@ describe('identify', () => {
     expect(asked).toEqual(['k8s:one', 'k8s:two']);
   });
 
+  it('believes only what all sources say that say something', async () => {
+    const { connection } = await callers.node();
+    const saying = (...answers: readonly (readonly string[])[]): Partial<Attestation> => ({
+      attestors: answers.map((values) => ({ answersFor: () => true, values: async () => values })),
+    });
+    const ask = (more: Partial<Attestation>) =>
+      stage([identity('w', { key: 'k8s:ns', values: ['team-a'] })], undefined, more).identify(tunnelOf(connection));
+    for (const more of [saying(['team-a'], []), saying([], ['team-a']), saying(['x', 'team-a'], ['team-a', 'y'])])
+      expect(await ask(more)).toMatchObject({ name: 'w' });
+    for (const more of [saying(['team-a'], ['team-b']), saying(['team-b'], ['team-a']), saying([], []), saying()])
+      await expect(ask(more)).rejects.toMatchObject(refusal);
+  });
+
   it('takes an instance token, and lets a wrong one not fall back to weaker evidence', async () => {
     const instances = new InstanceRegistry(new FakeClock());
     const identities = [identity('ai-agent', { key: 'unix:uid', values: [uid] })];
@@ -190,7 +204,7 @@ describe('a verified token', () => {
   };
   const verifying = (answer: VerifiedToken | Error): Partial<Attestation> => ({
     attestors: [
-      ...createAttestation(new FakeClock()).attestors,
+      ...createAttestation(NO_ATTESTATION, { clock: new FakeClock(), log: SILENT }).attestors,
       {
         answersFor: (key) => key === 'token:sub',
         values: async (_key, { token }) => (token === null ? [] : [token.subject]),
