@@ -2,9 +2,17 @@
  * Duty: container engine and cluster below `attestation` of the Proxy document → their options; the defaults are here.
  * Holds: what is left out is as in a pod of the cluster; a source is configured by name, even where all its settings have
  *   defaults, because each is something more to believe.
- * Not here: which selectors need which source (compile-identity.ts).
+ *   A selector that nothing could ever answer for is a mistake, not a silence; names of a pod count within its namespace.
  */
-import type { AttestationOptions, DockerOptions, KubernetesOptions } from '../workload/options.ts';
+import type {
+  AttestationOptions,
+  DockerOptions,
+  KubernetesOptions,
+  SelectorKey,
+  SelectorOptions,
+} from '../workload/options.ts';
+import type { RawDocument } from './documents.ts';
+import type { Path, ProblemList } from './problems.ts';
 import type { ProxyDocument } from './proxy-shape.ts';
 
 type Spec = NonNullable<ProxyDocument['spec']['attestation']>;
@@ -38,4 +46,41 @@ function kubernetesOptions(
     namespace: spec.namespace ?? null,
     podAddress: spec.podAddress ?? 'ignored',
   };
+}
+
+/** Selectors of one identity: each has a source, and says of which namespace it is. */
+export function checkContainers(
+  raw: RawDocument,
+  selectors: readonly SelectorOptions[],
+  { docker, kubernetes }: AttestationOptions,
+  problems: ProblemList,
+): void {
+  for (const { key } of selectors) {
+    const place = placeOf(raw, key);
+    const missing =
+      key.startsWith('docker:') && docker === null
+        ? 'docker'
+        : key.startsWith('k8s:') && kubernetes === null
+          ? 'kubernetes'
+          : null;
+    if (missing !== null)
+      problems.add(
+        raw.atKey(place),
+        place,
+        `nothing here can say ${key}`,
+        `add attestation: { ${missing}: {} } to the spec of the Proxy document`,
+      );
+  }
+  const local = selectors.find(({ key }) => key.startsWith('k8s:') && key !== 'k8s:ns');
+  const hasNamespace = kubernetes?.namespace != null || selectors.some(({ key }) => key === 'k8s:ns');
+  if (local === undefined || hasNamespace) return;
+  // Whoever may make pods in any namespace chooses their names, labels and accounts.
+  const place = placeOf(raw, local.key);
+  problems.add(raw.atKey(place), place, `${local.key} could be of any namespace`, 'add k8s:ns');
+}
+
+function placeOf(raw: RawDocument, key: SelectorKey): Path {
+  const { spec } = raw.value as { readonly spec?: { readonly selectors?: readonly object[] } };
+  const i = spec?.selectors?.findIndex((entry) => Object.hasOwn(entry, key)) ?? 0;
+  return ['spec', 'selectors', i, key];
 }

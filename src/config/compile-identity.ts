@@ -10,6 +10,7 @@ import { formatIp, parseIp, unmapped } from '../core/ip-address.ts';
 import { createSpiffeId } from '../core/spiffe-id.ts';
 import type { AttestationOptions, SelectorKey, SelectorOptions, WorkloadIdentityOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
+import { checkContainers } from './compile-containers.ts';
 import { namespaceOf, qualify } from './names.ts';
 import { parseNetwork } from './network.ts';
 import { type ProblemList, quoted } from './problems.ts';
@@ -107,26 +108,13 @@ function compileSelectors(
       if (selectors.some((other) => other.key === key)) {
         problems.add(raw.atKey(path), path, `the selector ${key} is there twice`, 'list all its values in one');
       }
-      const missing = missingSource(key, attestation);
-      if (missing !== null)
-        problems.add(
-          raw.atKey(path),
-          path,
-          `nothing here can say ${key}`,
-          `add attestation: { ${missing}: {} } to the spec of the Proxy document`,
-        );
       const values = list.map(String);
       selectors.push({ key, values: key === 'net:source' ? checkSources(raw, path, values, problems) : values });
     }
   }
+  checkContainers(raw, selectors, attestation, problems);
   checkStrength(raw, selectors, problems);
   return selectors;
-}
-
-/** The key below `attestation` that would make somebody answer for it; null: somebody does. */
-function missingSource(key: SelectorKey, { docker, kubernetes }: AttestationOptions): 'docker' | 'kubernetes' | null {
-  if (key.startsWith('docker:') && docker === null) return 'docker';
-  return key.startsWith('k8s:') && kubernetes === null ? 'kubernetes' : null;
 }
 
 function checkSources(

@@ -89,12 +89,12 @@ describe('a selector', () => {
   it.each([
     ['docker:image', 'docker', 'docker:image: [a]'],
     ['docker:label:team', 'docker', 'docker:label:team: [a]'],
-    ['k8s:sa', 'kubernetes', 'k8s:sa: [a]'],
-    ['k8s:pod-label:app', 'kubernetes', 'k8s:pod-label:app: [a]'],
+    ['k8s:ns', 'kubernetes', 'k8s:ns: [a]'],
+    ['k8s:pod-label:app', 'kubernetes', 'k8s:pod-label:app: [a] }, { docker:label:team: [a]'],
   ])('%s needs its source, with the next step', (key, name, selectors) => {
-    expect(refusals(selecting(selectors))).toEqual([
+    expect(refusals(selecting(selectors))).toContain(
       `5:38 spec.selectors[0]["${key}"]: nothing here can say ${key}; add attestation: { ${name}: {} } to the spec of the Proxy document`,
-    ]);
+    );
   });
 
   it.each<[string, string, string]>([
@@ -131,6 +131,16 @@ describe('a selector', () => {
   ])('%s is refused', (_what, selectors, expected) => {
     expect(refusals(both + selecting(selectors))).toEqual([expected]);
   });
+
+  it.each(['k8s:sa', 'k8s:pod-name', 'k8s:node', 'k8s:container-name', 'k8s:pod-label:app'])(
+    '%s is of some namespace',
+    (key) => {
+      const expected = `10:38 spec.selectors[0]["${key}"]: ${key} could be of any namespace; add k8s:ns`;
+      expect(refusals(both + selecting(`${key}: [a]`))).toEqual([expected]);
+      expect(refusals(both + selecting(`${key}: [a], k8s:ns: [team-a]`))).toEqual([]);
+      expect(refusals(attestation('kubernetes: { namespace: team-a }') + selecting(`${key}: [a]`))).toEqual([]);
+    },
+  );
 
   it('that is unknown and one that is wrong are told at once', () => {
     expect(refusals(both + selecting('docker:imege: [a], docker:label:n: [], unix:uid: [x]'))).toHaveLength(3);
