@@ -16,7 +16,7 @@ import { systemClock } from '../../src/system-clock.ts';
 import { createAttestation } from '../../src/workload/attestation.ts';
 import { createSubject } from '../../src/workload/attestor.ts';
 import { createContainerEngine } from '../../src/workload/container-engine.ts';
-import type { SelectorKey } from '../../src/workload/options.ts';
+import { NO_ATTESTATION, type SelectorKey } from '../../src/workload/options.ts';
 import { containerAnswer, FakeContainerEngine } from '../fakes/fake-container-engine.ts';
 import { Callers } from '../unit/workload/callers.ts';
 
@@ -129,7 +129,7 @@ describe.skipIf(!isThere())('Podman (skipped without root, podman, runc and a st
   suite(() => ({ socket: join(folder, 'podman.sock'), id }));
 
   it('has a program identified by its image and its labels', async () => {
-    const options = { docker: { socket: join(folder, 'podman.sock') }, kubernetes: null };
+    const options = { ...NO_ATTESTATION, docker: { socket: join(folder, 'podman.sock') } };
     const attestation = createAttestation(options, { clock: systemClock, log: SILENT });
     const subject = createSubject(await callers.next(), null, attestation.kernel);
     const say = (key: SelectorKey) => attestation.attestors.find((each) => each.answersFor(key))?.values(key, subject);

@@ -9,7 +9,7 @@ import { systemClock } from '../../../src/system-clock.ts';
 import { createAttestation, type OpenAttestation } from '../../../src/workload/attestation.ts';
 import { createWorkloadStage } from '../../../src/workload/identify.ts';
 import { InstanceRegistry } from '../../../src/workload/instances.ts';
-import type { AttestationOptions, SelectorOptions } from '../../../src/workload/options.ts';
+import { type AttestationOptions, NO_ATTESTATION, type SelectorOptions } from '../../../src/workload/options.ts';
 import { rememberPlaceholders } from '../../../src/workload/placeholders.ts';
 import type { Workload } from '../../../src/workload/workload.ts';
 import { ControlGroups } from '../../fakes/control-groups.ts';
@@ -60,7 +60,7 @@ describe.skipIf(groups === null)('containers (skipped where control groups of ve
     ...selectors: SelectorOptions[]
   ): Promise<Workload> {
     const log = { info: () => {}, warn: () => {} };
-    attestation = createAttestation({ docker: null, kubernetes: null, ...options }, { clock: systemClock, log });
+    attestation = createAttestation({ ...NO_ATTESTATION, ...options }, { clock: systemClock, log });
     const placeholdersOf = rememberPlaceholders(Buffer.alloc(32));
     return createWorkloadStage({
       trustDomain: 'test.example',
