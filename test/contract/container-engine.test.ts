@@ -12,6 +12,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Connection } from '../../src/listener/connection.ts';
+import { Gate } from '../../src/listener/gate.ts';
+import { openUnixListener, type UnixListener } from '../../src/listener/unix.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { createAttestation } from '../../src/workload/attestation.ts';
 import { createSubject } from '../../src/workload/attestor.ts';
@@ -98,24 +101,28 @@ describe.skipIf(!isThere())('Podman (skipped without root, podman, runc and a st
   let folder: string;
   let callers: Callers;
   let podman: ChildProcess;
-  let id = '';
+  let listener: UnixListener;
+  /** Of the container that connects to the port, and of the one that connects to the socket. */
+  const ids: string[] = [];
+  const { promise: overUnix, resolve: connected } = Promise.withResolvers<Connection>();
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'countersign-podman-'));
     callers = await Callers.open();
     const script = fileURLToPath(new URL('podman.sh', import.meta.url));
-    podman = spawn('unshare', ['-m', script, folder, group, String(callers.port)], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const path = join(folder, 'proxy.sock');
+    listener = await openUnixListener({ path, mode: 0o600, gid: null }, new Gate(10), systemClock, connected);
+    const words = [script, folder, group, String(callers.port), path, process.execPath];
+    podman = spawn('unshare', ['-m', ...words], { stdio: ['pipe', 'pipe', 'pipe'] });
     let complaints = '';
     podman.stderr?.on('data', (piece: Buffer) => {
       complaints += piece.toString('utf8');
     });
     for await (const line of createInterface({ input: podman.stdout as NodeJS.ReadableStream })) {
       if (line === 'ready') break;
-      id = line;
+      ids.push(line);
     }
-    if (!/^[0-9a-f]{64}$/.test(id)) throw new Error(`Podman did not start a container: ${complaints}`);
+    if (ids.length !== 2) throw new Error(`Podman did not start two containers: ${complaints}`);
   }, 60_000);
 
   afterAll(async () => {
@@ -123,19 +130,24 @@ describe.skipIf(!isThere())('Podman (skipped without root, podman, runc and a st
     podman.stdin?.end();
     await ended;
     await callers.close();
+    await listener.drain(0);
     rmSync(folder, { recursive: true, force: true });
   }, 30_000);
 
-  suite(() => ({ socket: join(folder, 'podman.sock'), id }));
+  suite(() => ({ socket: join(folder, 'podman.sock'), id: ids[0] ?? '' }));
 
-  it('has a program identified by its image and its labels', async () => {
+  it.each([
+    ['over TCP', 0],
+    ['over a unix socket', 1],
+  ])('has a program identified by its image and its labels, %s', async (_what, which) => {
     const options = { ...NO_ATTESTATION, docker: { socket: join(folder, 'podman.sock') } };
     const attestation = createAttestation(options, { clock: systemClock, log: SILENT });
-    const subject = createSubject(await callers.next(), null, attestation.kernel);
+    const connection = await (which === 0 ? callers.next() : overUnix);
+    const subject = createSubject(connection, null, attestation.kernel);
     const say = (key: SelectorKey) => attestation.attestors.find((each) => each.answersFor(key))?.values(key, subject);
+    expect((await subject.process())?.containerId).toBe(ids[which]);
     expect(await say('docker:image')).toEqual([expect.stringMatching(/^sha256:[0-9a-f]{64}$/), 'localhost/agent:1']);
     expect(await say('docker:label:team')).toEqual(['agents']);
-    expect((await subject.process())?.containerId).toBe(id);
     expect(subject.doubts).toEqual([]);
     attestation.close();
   });

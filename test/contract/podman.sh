@@ -1,11 +1,14 @@
 #!/bin/sh
 # Runs containers with Podman in a mount namespace of their own, and its API beside them, until standard input ends.
-# Usage: unshare -m podman.sh FOLDER GROUP PORT…   A program in each container connects to the port and stays.
-# Prints `ready`, then the id of each container.
+# Usage: unshare -m podman.sh FOLDER GROUP PORT SOCKET NODE
+# One container connects to the port, one to the Unix socket; both have the host's network, and stay.
+# Prints the id of each container, then `ready`.
 set -eu
 folder=$1
 group=$2
-shift 2
+port=$3
+socket=$4
+node=$5
 # Of version 2 alone, also where the host has both; what is mounted here ends with the namespace.
 [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup
 cat >"$folder/storage.conf" <<END
@@ -44,11 +47,14 @@ end() {
   done
 }
 trap end EXIT
-for port; do
-  podman run --detach --network host --cgroup-parent "$group" --ulimit nofile=256:256 --ulimit nproc=256:256 \
-    --label team=agents --label "com.example/odd key=a=b" localhost/agent:1 \
-    /bin/busybox sh -c "busybox sleep 60 | busybox nc 127.0.0.1 $port"
-done
+start() {
+  podman run --detach --cgroup-parent "$group" --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 \
+    --label team=agents --label "com.example/odd key=a=b" "$@"
+}
+start --network host localhost/agent:1 /bin/busybox sh -c "busybox sleep 60 | busybox nc 127.0.0.1 $port"
+# busybox speaks to no Unix socket, so Node of the host does it, in the container all the same.
+start --network host --volume /:/host:ro localhost/agent:1 /bin/busybox chroot /host "$node" \
+  -e "require('node:net').connect('$socket').on('error', () => {}).resume()"
 while [ ! -S "$folder/podman.sock" ]; do sleep 0.1; done
 echo ready
 cat >/dev/null
