@@ -1,7 +1,8 @@
 /**
  * Duty: the pods of a Kubernetes API server: list by pages, watch from a version on, over TLS on loopback.
  * Holds: as the real one does, every change has the next version; a page's `continue` goes on in the state of the first page;
- *   a watch tells what came after its version, or that this is gone; a bookmark carries a version and nothing else.
+ *   a watch tells what came after its version, or that this is gone; a bookmark carries a version and nothing else, and one
+ *   comes two seconds before the end of the watch, where anything happened meanwhile.
  * Source: Kubernetes API concepts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -106,8 +107,7 @@ export class FakeKubernetesApi {
   }
 
   bookmark(): void {
-    const object = { kind: 'Pod', apiVersion: 'v1', metadata: { resourceVersion: String(this.#version) } };
-    for (const { response } of this.#watches) response.write(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`);
+    for (const { response } of this.#watches) response.write(this.#bookmark());
   }
 
   /** In order, as at the end of `timeoutSeconds`. */
@@ -124,6 +124,11 @@ export class FakeKubernetesApi {
   /** Raw bytes on every watch. */
   say(bytes: string | Buffer): void {
     for (const { response } of this.#watches) response.write(bytes);
+  }
+
+  #bookmark(): string {
+    const object = { kind: 'Pod', apiVersion: 'v1', metadata: { resourceVersion: String(this.#version) } };
+    return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`;
   }
 
   #change(type: Change['type'], pod: FakePod): void {
@@ -199,7 +204,21 @@ export class FakeKubernetesApi {
       if (change.version > version && isSelected(change.object, query, namespace)) response.write(eventText(change));
     const watch = { response, query, namespace };
     this.#watches.add(watch);
-    response.once('close', () => this.#watches.delete(watch));
+    const began = this.#version;
+    const lastsMs = Number(query.get('timeoutSeconds') ?? 1_800) * 1_000;
+    const timers = [
+      setTimeout(
+        () => {
+          if (this.#version > began) response.write(this.#bookmark());
+        },
+        Math.max(0, lastsMs - 2_000),
+      ),
+      setTimeout(() => response.end(), lastsMs),
+    ];
+    response.once('close', () => {
+      this.#watches.delete(watch);
+      for (const timer of timers) clearTimeout(timer);
+    });
   }
 }
 

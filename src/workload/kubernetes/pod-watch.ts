@@ -7,7 +7,7 @@
  * Not here: HTTP (api-server.ts), what follows from a pod (attestors/kubernetes.ts).
  */
 import { z } from 'zod';
-import type { Clock } from '../../core/clock.ts';
+import type { Clock, ScheduledTask } from '../../core/clock.ts';
 import type { AttestationLog } from '../attestor.ts';
 import type { KubernetesOptions } from '../options.ts';
 import { Outage } from '../outage.ts';
@@ -36,6 +36,8 @@ export const MAX_PODS = 20_000;
 const PAGE = 100;
 /** Short, so that a connection that died in silence is found out before what it told is old. */
 const WATCH_SECONDS = 20;
+/** A watch that lasts so long works, also where it has nothing to tell. */
+const SETTLED_MS = 1_000;
 const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 8_000;
 
@@ -136,17 +138,27 @@ class Watch implements PodWatch {
   }
 
   async #watch(): Promise<void> {
+    const { server, clock } = this.#parts;
     const version = encodeURIComponent(this.#version ?? '');
     const target = `${this.#path}?watch=1&allowWatchBookmarks=true&resourceVersion=${version}&timeoutSeconds=${WATCH_SECONDS}${this.#selector}`;
-    const beganMs = this.#parts.clock.monotonicMs();
+    const beganMs = clock.monotonicMs();
     let isQuiet = true;
-    for await (const line of this.#parts.server.lines(target, this.#heard, this.#closed.signal)) {
-      this.#take(line);
-      isQuiet = false;
-      this.#works();
+    let settled: ScheduledTask | null = null;
+    const heard = (): void => {
+      this.#heard();
+      settled ??= clock.schedule(SETTLED_MS, () => this.#works());
+    };
+    try {
+      for await (const line of server.lines(target, heard, this.#closed.signal)) {
+        this.#take(line);
+        isQuiet = false;
+        this.#works();
+      }
+    } finally {
+      (settled as ScheduledTask | null)?.cancel();
     }
     // A server that ends every watch at once is not asked in a loop.
-    if (isQuiet && this.#parts.clock.monotonicMs() - beganMs < 1_000) throw new ApiFailure('watch ended at once');
+    if (isQuiet && clock.monotonicMs() - beganMs < SETTLED_MS) throw new ApiFailure('watch ended at once');
     this.#works();
   }
 

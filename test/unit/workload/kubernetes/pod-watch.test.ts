@@ -171,6 +171,20 @@ describe('a watch that', () => {
     expect(logged.at(-1)?.message).toBe('a source of evidence answers again');
   });
 
+  it('is cut is told to work again when it lasts, also where it has nothing to tell', async () => {
+    open();
+    await isWatching();
+    api.cutWatches();
+    await vi.waitFor(() => expect(causes()).toEqual(['ECONNRESET']));
+    await clock.advance(250);
+    await isWatching();
+    await vi.waitFor(async () => {
+      await clock.advance(1_000);
+      expect(logged.at(-1)?.message).toBe('a source of evidence answers again');
+    });
+    expect(logged).toHaveLength(2);
+  });
+
   it.each([true, false])('is too old lists anew (told by status: %s)', async (byStatus) => {
     api.goneByStatus = byStatus;
     api.put(podOf(1));
