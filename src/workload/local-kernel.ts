@@ -15,6 +15,7 @@ import { createSocketDiagnosis, NO_DIAGNOSIS, type SocketDiagnosis } from './soc
 import { SocketHolders } from './socket-holders.ts';
 import { createSocketOwners } from './socket-owner.ts';
 import { systemCalls } from './system-calls.ts';
+import { UNKNOWN_INODE } from './unix-peer.ts';
 
 export interface LocalKernelOptions {
   /** `/proc`; another one is for tests. */
@@ -37,7 +38,7 @@ export function createLocalKernel(
   return {
     ownerOf,
     processOf: async (owner, doubt) => {
-      const [holder, ...more] = await holders.of(owner);
+      const [holder, ...more] = owner.inode === UNKNOWN_INODE ? [] : await holders.of(owner);
       if (holder === undefined) doubt('no process that this proxy may look into holds the socket');
       if (more.length > 0) doubt(`${more.length + 1} processes hold the socket`);
       if (holder === undefined || more.length > 0) return null;

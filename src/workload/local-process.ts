@@ -9,7 +9,7 @@
  * Source: proc(5): /proc/PID/{fd,fdinfo,stat,status,comm,exe,cmdline,cgroup}; execve(2).
  */
 import { readFileSync, readlinkSync } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { cgroupPath, containerId } from './container-id.ts';
 import type { ExecutableHashes } from './executable-hash.ts';
 import { userOf } from './process-census.ts';
@@ -127,14 +127,17 @@ async function samePath(link: string): Promise<string | null> {
 }
 
 async function argumentsIn(path: string): Promise<readonly string[]> {
+  let file: FileHandle | undefined;
   try {
-    await using file = await open(path);
+    file = await open(path);
     const bytes = Buffer.alloc(MAX_ARGUMENT_BYTES);
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
     // Cut off: the last argument is not whole.
     return bytes.toString('utf8', 0, bytesRead).split('\0').slice(0, -1);
   } catch {
     return [];
+  } finally {
+    await file?.close();
   }
 }
 

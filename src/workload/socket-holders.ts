@@ -9,7 +9,8 @@
  * Source: proc(5), /proc/PID/fd; unix(7), SCM_RIGHTS.
  * Not here: whether the holder stays the same while it is asked about (local-process.ts).
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Citizen, ProcessCensus } from './process-census.ts';
 import { SharedRun } from './shared-run.ts';
@@ -22,6 +23,12 @@ export interface SocketHolder {
 
 /** Descriptors looked at before others get their turn, about a millisecond. */
 const SLICE = 128;
+/** A process that cannot be looked into costs as much as so many of them. */
+const FAILED_LOOK = 16;
+/** Of so many the list alone would hold others up. */
+const MANY_DESCRIPTORS = 1_024;
+/** A process with more is not looked into; what it holds has no process then. */
+const MAX_DESCRIPTORS = 65_536;
 const MAX_USERS = 1_024;
 /** Beyond so many that began since the last walk, a new one is due. */
 const MAX_BEGUN = 64;
@@ -80,10 +87,11 @@ export class SocketHolders {
     const connected = people.filter((citizen) => user.connected.has(citizen));
     const formerly = survey.sockets.get(inode) ?? [];
     const pids = new Set([...begun, ...connected, ...formerly].map(({ pid }) => pid));
-    const holders = this.#among(pids, inode);
+    const holders = await this.#among(pids, inode);
     // A parent that began before may have opened it.
-    const parents = holders.flatMap(({ pid }) => this.#ancestorsOf(pid)).filter((pid) => !pids.has(pid));
-    const all = [...holders, ...this.#among(new Set(parents), inode)];
+    const own = new Set(people.map(({ pid }) => pid));
+    const parents = holders.flatMap(({ pid }) => this.#ancestorsOf(pid, own)).filter((pid) => !pids.has(pid));
+    const all = [...holders, ...(await this.#among(new Set(parents), inode))];
     remember(user, people, all);
     return all;
   }
@@ -96,48 +104,57 @@ export class SocketHolders {
     return holders;
   }
 
-  #among(pids: Iterable<number>, inode: string): SocketHolder[] {
+  async #among(pids: Iterable<number>, inode: string): Promise<SocketHolder[]> {
     const holders: SocketHolder[] = [];
-    for (const pid of pids) {
-      if (pid === this.#ownPid) continue;
-      for (const [found, fd] of socketsIn(`${this.#proc}/${pid}/fd`)) {
-        if (found !== inode) continue;
-        holders.push({ pid, fd });
-        break;
-      }
-    }
+    await this.#lookInto(pids, (found, holder) => {
+      if (found === inode) holders.push(holder);
+    });
     return holders;
   }
 
-  #ancestorsOf(pid: number): number[] {
+  /** Of the same user; what another user's process left open for its child, it gave away on purpose. */
+  #ancestorsOf(pid: number, own: ReadonlySet<number>): number[] {
     const ancestors: number[] = [];
-    for (let at = parentOf(this.#proc, pid); at > 1 && ancestors.length < MAX_ANCESTORS; at = parentOf(this.#proc, at))
+    let at = parentOf(this.#proc, pid);
+    while (own.has(at) && ancestors.length < MAX_ANCESTORS) {
       ancestors.push(at);
+      at = parentOf(this.#proc, at);
+    }
     return ancestors;
   }
 
   async #survey(uid: number): Promise<Survey> {
     const walked = new Set(await this.#census.of(uid));
     const sockets = new Map<string, SocketHolder[]>();
-    let looks = 0;
-    for (const { pid } of walked) {
-      if (pid === this.#ownPid) continue;
-      const mine = new Set<string>();
-      for (const [inode, fd] of socketsIn(`${this.#proc}/${pid}/fd`)) {
-        looks += 1;
-        if (inode === null || mine.has(inode)) continue;
-        mine.add(inode);
+    await this.#lookInto(
+      Array.from(walked, ({ pid }) => pid),
+      (inode, holder) => {
         const holders = sockets.get(inode);
-        if (holders === undefined) sockets.set(inode, [{ pid, fd }]);
-        else holders.push({ pid, fd });
-      }
-      looks += 1;
-      if (looks >= SLICE) {
-        looks = 0;
-        await nextTurn();
+        if (holders === undefined) sockets.set(inode, [holder]);
+        else holders.push(holder);
+      },
+    );
+    return { walked, sockets };
+  }
+
+  /** Tells every socket of each process once. */
+  async #lookInto(pids: Iterable<number>, tell: (inode: string, holder: SocketHolder) => void): Promise<void> {
+    let looks = 0;
+    for (const pid of pids) {
+      if (pid === this.#ownPid) continue;
+      const folder = `${this.#proc}/${pid}/fd`;
+      const fds = await descriptorsIn(folder);
+      looks += fds === null ? FAILED_LOOK : 1;
+      if (looks >= SLICE) looks = await rest();
+      const told = new Set<string>();
+      for (const fd of fds ?? []) {
+        const inode = socketInode(`${folder}/${fd}`);
+        if (inode !== null && !told.has(inode)) tell(inode, { pid, fd });
+        if (inode !== null) told.add(inode);
+        looks += 1;
+        if (looks >= SLICE) looks = await rest();
       }
     }
-    return { walked, sockets };
   }
 }
 
@@ -164,16 +181,22 @@ function parentOf(proc: string, pid: number): number {
   }
 }
 
-/** Of each descriptor: the inode where it is a socket. */
-function* socketsIn(folder: string): Generator<[inode: string | null, fd: string]> {
-  let fds: string[];
+/** Resolves with the looks that were had since. */
+async function rest(): Promise<number> {
+  await nextTurn();
+  return 0;
+}
+
+/** Null where it has ended, has too many, or is not ours to look into; then it is no holder that we could name. */
+async function descriptorsIn(folder: string): Promise<string[] | null> {
   try {
-    fds = readdirSync(folder);
+    // Since Linux 6.2 the number of descriptors, before that 0.
+    const count = statSync(folder).size;
+    if (count > MAX_DESCRIPTORS) return null;
+    return count > MANY_DESCRIPTORS ? await readdir(folder) : readdirSync(folder);
   } catch {
-    // It has ended, or is not ours to look into; then it is no holder that we could name.
-    return;
+    return null;
   }
-  for (const fd of fds) yield [socketInode(`${folder}/${fd}`), fd];
 }
 
 /** `socket:[4242]` */

@@ -15,6 +15,8 @@ import type { SystemCalls } from './system-calls.ts';
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const UCRED_BYTES = 12;
+/** Who connected is known, and with which socket is not. */
+export const UNKNOWN_INODE = '0';
 
 export function unixPeer(
   { socket }: Connection,
@@ -26,8 +28,9 @@ export function unixPeer(
   if (calls === null || fd === null) return null;
   if (calls.socketOption(fd, SOL_SOCKET, SO_PEERCRED, credentials) !== UCRED_BYTES) return null;
   const [pid = 0, uid = 0] = new Uint32Array(credentials.buffer, credentials.byteOffset, 2);
-  // Zero: who connected is of another pid namespace.
-  return { uid, inode: String(diagnosis.unixPeer(fstatSync(fd).ino) ?? 0), pid };
+  // A pid of zero is that of a process in another pid namespace, and no holder has it.
+  const inode = diagnosis.unixPeer(fstatSync(fd).ino)?.toString() ?? UNKNOWN_INODE;
+  return { uid, inode, pid };
 }
 
 /** Node has no public name for it; where it had another one some day, nobody would be identified. */

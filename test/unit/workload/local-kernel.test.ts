@@ -183,6 +183,14 @@ describe('the process that holds a socket', () => {
     expect(await factsOf(connection)).toMatchObject({ pid: child.pid, gid: 12_345 });
   });
 
+  it('is found though it has very many descriptors', async () => {
+    const script = `const fs = require('node:fs'); const sockets = require('node:net');
+      for (let i = 0; i < 3000; i++) fs.openSync('/dev/null');
+      sockets.connect({port}, '127.0.0.1').resume()`;
+    const child = callers.start(process.execPath, ['-e', script]);
+    expect(await factsOf(await callers.next())).toMatchObject({ pid: child.pid });
+  });
+
   it('is found among processes that begin all the time', async () => {
     for (let i = 0; i < 5; i++) {
       const { connection, child } = await callers.node();
