@@ -8,7 +8,7 @@
 import { dirname } from 'node:path';
 import { AdminUnreachable, callAdmin } from './admin/client.ts';
 import { assertNoneListens, openAdminServer } from './admin/server.ts';
-import type { InstanceAnswer, InstanceListing, ProxyStatus, Revocation } from './client/answers.ts';
+import type { InstanceAnswer, InstanceListing, IssuerStatus, ProxyStatus, Revocation } from './client/answers.ts';
 import type { Configuration } from './config/configuration.ts';
 import { ConfigurationError } from './config/configuration-error.ts';
 import { loadConfiguration } from './config/load.ts';
@@ -32,7 +32,7 @@ import type { IssuingCa } from './tunnel/issuing-ca.ts';
 import type { WorkerProgram } from './workers/crew.ts';
 import type { Workload } from './workload/workload.ts';
 
-export { AdminUnreachable, type Configuration, callAdmin, type InstanceAnswer, type SeenRequest };
+export { AdminUnreachable, type Configuration, callAdmin, type InstanceAnswer, type IssuerStatus, type SeenRequest };
 
 /** Which policy, and where what must be kept is kept. */
 export interface Place {
@@ -131,6 +131,7 @@ async function serve(options: StartOptions, ground: Ground, front: Front, closer
     status: () => running.status(),
     instances: running.instances,
     reload: () => running.reload(),
+    rotateIssuerKey: (options) => running.rotateIssuerKey(options),
   });
   closers.push(() => admin.close());
   running.closers = closers;
@@ -206,6 +207,7 @@ class Running implements RunningProxy {
   async reload(): Promise<{ readonly revision: string }> {
     try {
       const { configuration } = await loadSettings(this.#options);
+      this.#ground.issuerEndpoint.renewCertificate();
       this.#ground.current.configuration = configuration;
       await this.#front.takeRevision();
       this.#ground.log.info('policy loaded', { revision: configuration.policy.id });
@@ -217,10 +219,20 @@ class Running implements RunningProxy {
       return { revision: configuration.policy.id };
     } catch (thrown) {
       const kept = this.#ground.current.configuration.policy.id;
-      const detail = thrown instanceof ConfigurationError ? thrown.message : 'the policy could not be read';
+      const detail = thrown instanceof ConfigurationError ? thrown.message : detailOf(thrown);
       this.#ground.log.error('policy refused, the last good one stays', { revision: kept, detail });
       throw new EgressError('configuration_invalid', { detail: `${detail}\nrevision ${kept} stays` });
     }
+  }
+
+  rotateIssuerKey(options: { readonly revoke: boolean }): IssuerStatus {
+    this.#ground.issuerKeys.rotate(options);
+    return this.#issuer();
+  }
+
+  #issuer(): IssuerStatus {
+    const { issuer, issuerKeys } = this.#ground;
+    return { url: issuer.url, keys: issuerKeys.list() };
   }
 
   health(): { readonly ready: boolean; readonly revision: string } {
@@ -242,6 +254,7 @@ class Running implements RunningProxy {
       workers: this.#front.workers(),
       instances: this.instances.count,
       leases: this.leases(),
+      issuer: this.#issuer(),
     };
   }
 
@@ -258,6 +271,9 @@ class Running implements RunningProxy {
     return outcome;
   }
 }
+
+const detailOf = (thrown: unknown): string =>
+  (thrown instanceof EgressError ? thrown.detail : null) ?? 'the policy could not be read';
 
 export interface ExplainOptions extends Place {
   readonly workload: string;

@@ -15,15 +15,16 @@ import type { Configuration } from './config/configuration.ts';
 import type { Clock } from './core/clock.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SandboxOptions } from './sandbox/options.ts';
-import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
+import { makeStateDirectory, openKeyFile, readKeyFile, replaceKeyFile } from './store/key-file.ts';
 import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import type { UpstreamOptions } from './upstream/options.ts';
 import { createAttestation } from './workload/attestation.ts';
 import { createWorkloadStage, type WorkloadStage } from './workload/identify.ts';
 import { InstanceRegistry } from './workload/instances.ts';
-import { createIssuerKey, type Issuer, openIssuer } from './workload/issuer.ts';
-import { openIssuerEndpoint } from './workload/issuer-endpoint.ts';
+import { createIssuer, type Issuer } from './workload/issuer.ts';
+import { type IssuerEndpoint, openIssuerEndpoint } from './workload/issuer-endpoint.ts';
+import { type IssuerKeyFile, type IssuerKeys, type KeyChange, openIssuerKeys } from './workload/issuer-keys.ts';
 import { rememberPlaceholders } from './workload/placeholders.ts';
 
 /** Whoever builds pushes how to end it; ended in reverse order. */
@@ -63,6 +64,8 @@ export interface Ground {
   readonly instances: InstanceRegistry;
   readonly workload: WorkloadStage;
   readonly issuer: Issuer;
+  readonly issuerKeys: IssuerKeys;
+  readonly issuerEndpoint: IssuerEndpoint;
   readonly sandbox: Sandbox | null;
 }
 
@@ -97,10 +100,16 @@ export async function openGround(
     identities: () => current.configuration.identities,
     clock,
   });
-  const issuerKey = openKeyFile(join(proxy.stateDirectory, 'issuer-key.json'), options.ownUid, createIssuerKey);
-  const issuer = await openIssuer({ ...proxy.issuer, key: issuerKey, clock });
-  const endpoint = await openIssuerEndpoint(issuer, proxy.issuer.listen);
-  closers.push(() => endpoint.close());
+  const issuerKeys = openIssuerKeys({
+    file: issuerKeyFile(join(proxy.stateDirectory, 'issuer-keys.json'), options.ownUid),
+    clock,
+    keyLifetimeMs: proxy.issuer.keyLifetimeMs,
+    observe: (change) => noteKeyChange(log, audit, change),
+  });
+  closers.push(async () => issuerKeys.close());
+  const issuer = createIssuer({ ...proxy.issuer, keys: issuerKeys, clock });
+  const issuerEndpoint = await openIssuerEndpoint(issuer, proxy.issuer);
+  closers.push(() => issuerEndpoint.close());
   const sandbox = proxy.sandbox === null ? null : await startSandbox(proxy.sandbox, configuration, issuer.url, clock);
   if (sandbox !== null) closers.push(() => sandbox.close());
   return {
@@ -114,8 +123,24 @@ export async function openGround(
     instances,
     workload,
     issuer,
+    issuerKeys,
+    issuerEndpoint,
     sandbox,
   };
+}
+
+const issuerKeyFile = (path: string, ownUid: number): IssuerKeyFile => ({
+  path,
+  read: () => readKeyFile(path, ownUid),
+  write: (bytes) => replaceKeyFile(path, bytes, 0o400),
+});
+
+function noteKeyChange(log: Log, audit: AuditStage, { kind, kid }: KeyChange): void {
+  if (kind === 'failed') log.error('the issuer’s next key cannot be written; the present one goes on signing');
+  else {
+    log.info('the issuer’s keys changed', { event: kind, kid });
+    audit.note({ kind: 'issuer-key', event: kind, kid });
+  }
 }
 
 async function startSandbox(

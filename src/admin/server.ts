@@ -1,5 +1,5 @@
 /**
- * Duty: the operator's way in: health, metrics, instances, status, reload.
+ * Duty: the operator's way in: health, metrics, instances, status, reload, the issuer's keys.
  * In → Out: HTTP on a unix socket of mode 0600 → JSON.
  * Holds: never on TCP; whoever can open the socket is the proxy's own user (or root), which is the authentication.
  * Fails: problem documents like the proxy's own.
@@ -18,6 +18,7 @@ export interface AdminActions {
   status(): unknown;
   readonly instances: InstanceActions;
   reload(): Promise<unknown>;
+  rotateIssuerKey(options: { readonly revoke: boolean }): unknown;
 }
 
 export interface AdminServer {
@@ -128,11 +129,13 @@ async function route(actions: AdminActions, request: IncomingMessage, response: 
       return send(response, 200, actions.status());
     case 'POST /v1/reload':
       return send(response, 200, await actions.reload());
+    case 'POST /v1/issuer/rotate':
+      return send(response, 200, actions.rotateIssuerKey(rotation(await readJson(request))));
     default:
       return send(response, 404, {
         code: 'not_found',
         title: 'There is no such call',
-        detail: `known are GET /healthz, GET /metrics, GET /v1/status, POST /v1/reload, GET and POST /v1/instances, and GET, PATCH and DELETE /v1/instances/{id}`,
+        detail: `known are GET /healthz, GET /metrics, GET /v1/status, POST /v1/reload, POST /v1/issuer/rotate, GET and POST /v1/instances, and GET, PATCH and DELETE /v1/instances/{id}`,
       });
   }
 }
@@ -167,4 +170,12 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   } catch (cause) {
     throw new EgressError('request_malformed', { detail: 'the body is not JSON', cause });
   }
+}
+
+function rotation(body: unknown): { readonly revoke: boolean } {
+  const { revoke = false, ...rest } =
+    typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+  if (typeof body !== 'object' || typeof revoke !== 'boolean' || Object.keys(rest).length > 0)
+    throw new EgressError('request_malformed', { detail: 'the body is {} or {"revoke": true}' });
+  return { revoke };
 }

@@ -12,6 +12,7 @@ import { env } from './env.ts';
 import { explain } from './explain.ts';
 import { commandHelp, overview } from './help.ts';
 import { instance } from './instance.ts';
+import { issuer } from './issuer.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
 import { VERSION } from './version.ts';
@@ -19,7 +20,7 @@ import { isWorker, runWorker } from './worker.ts';
 
 export type { Signal, Terminal };
 
-export const COMMANDS: readonly Command[] = [start, run, env, instance, check, explain, ca];
+export const COMMANDS: readonly Command[] = [start, run, env, instance, check, explain, ca, issuer];
 
 /** Have no help of their own. */
 const OTHERS: readonly string[] = ['completion', 'version', 'help'];

@@ -74,6 +74,17 @@ export interface LeaseListing {
   readonly inUse: number;
 }
 
+export interface IssuerStatus {
+  /** `iss`. */
+  readonly url: string;
+  /** `next` is published and does not sign yet, `former` does not sign any more; `since` is epoch `ms`. */
+  readonly keys: readonly {
+    readonly kid: string;
+    readonly state: 'next' | 'current' | 'former';
+    readonly since: number;
+  }[];
+}
+
 export interface ProxyStatus {
   readonly ready: boolean;
   /** First 12 hex digits of the SHA-256 of the policy. */
@@ -83,4 +94,5 @@ export interface ProxyStatus {
   readonly instances: number;
   readonly workers: readonly { readonly number: number; readonly pid: number }[];
   readonly leases: readonly LeaseListing[];
+  readonly issuer: IssuerStatus;
 }

@@ -59,17 +59,7 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
       unix: compileUnix(spec, read),
     },
     admin: { socket: read.socket(spec.admin?.socket, join(stateDirectory, 'admin.sock')) },
-    issuer: {
-      url: spec.issuer?.url ?? null,
-      listen: read.listen(spec.issuer?.listen, ['spec', 'issuer', 'listen'], ISSUER_PORT),
-      tokenLifetimeMs: read.duration(
-        ['spec', 'issuer', 'tokenLifetime'],
-        spec.issuer?.tokenLifetime,
-        5 * MINUTE,
-        SECOND,
-        10 * MINUTE,
-      ),
-    },
+    issuer: compileIssuer(spec, read),
     attestation: read.attestation(spec.attestation ?? {}),
     issuingCA: { directory: read.path(spec.issuingCA?.directory) ?? join(stateDirectory, 'ca') },
     audit: {
@@ -109,6 +99,25 @@ function compileUnix({ listeners, workers = 1 }: Spec, read: ProxyReader): UnixL
     path: read.socket(given.path, '', [...at, 'path'], 'unix socket'),
     mode: Number.parseInt(given.mode ?? UNIX_MODE, 8),
     group: given.group === undefined ? null : String(given.group),
+  };
+}
+
+function compileIssuer({ issuer = {}, sandbox }: Spec, read: ProxyReader): ProxyOptions['issuer'] {
+  const at = (key: string): Path => ['spec', 'issuer', key];
+  if (issuer.tls !== undefined && sandbox !== undefined)
+    read.report(at('tls'), 'the Vault of the sandbox cannot verify a certificate', 'leave tls out, or the sandbox');
+  return {
+    url: issuer.url ?? null,
+    listen: read.listen(issuer.listen, at('listen'), ISSUER_PORT),
+    tokenLifetimeMs: read.duration(at('tokenLifetime'), issuer.tokenLifetime, 5 * MINUTE, SECOND, 10 * MINUTE),
+    keyLifetimeMs: read.duration(at('keyLifetime'), issuer.keyLifetime, 7 * DAY, HOUR, 90 * DAY),
+    tls:
+      issuer.tls === undefined
+        ? null
+        : {
+            certificateFile: read.path(issuer.tls.certificateFile) ?? issuer.tls.certificateFile,
+            keyFile: read.path(issuer.tls.keyFile) ?? issuer.tls.keyFile,
+          },
   };
 }
 

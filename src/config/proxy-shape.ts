@@ -124,6 +124,8 @@ export const proxy = z.strictObject({
         ).optional(),
         listen: listen.optional(),
         tokenLifetime: duration.optional(),
+        keyLifetime: duration.optional(),
+        tls: z.strictObject({ certificateFile: text, keyFile: text }).optional(),
       })
       .optional(),
     attestation: attestation.optional(),

@@ -1,5 +1,5 @@
 /**
- * Duty: a small secret file that must outlive the process: written once, whole or not at all.
+ * Duty: a small secret file that must outlive the process: written or replaced whole, or not at all.
  * Holds: mode 0400; owner is this process's user; never followed through a symbolic link; a crash leaves the old file or the new.
  * Fails: `configuration_invalid` where owner or mode would let somebody else read or replace it.
  */
@@ -15,6 +15,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -60,7 +61,7 @@ export function readKeyFile(path: string, ownUid: number): Buffer | null {
     const facts = fstatSync(fd);
     if (facts.uid !== ownUid)
       throw new EgressError('configuration_invalid', {
-        detail: `${path} belongs to uid ${facts.uid}, not to uid ${ownUid}`,
+        detail: `${path} belongs to uid ${facts.uid}, not to uid ${ownUid}; run as its owner, or give it to uid ${ownUid} with chown`,
       });
     if ((facts.mode & 0o077) !== 0)
       throw new EgressError('configuration_invalid', {
@@ -83,22 +84,53 @@ export function openKeyFile(path: string, ownUid: number, create: () => Buffer):
   return placed;
 }
 
+/** The file holds `bytes` and nothing of before when this returns, or all of before when it throws. */
+export function replaceKeyFile(path: string, bytes: Buffer, mode: number): void {
+  const draft = writeDraft(path, bytes, mode);
+  try {
+    renameSync(draft, path);
+  } catch (error) {
+    unlinkSync(draft);
+    throw error;
+  }
+  syncFolder(dirname(path));
+}
+
 /** Writes a new file beside `path`, syncs it and links it into place; keeps a file that another process placed first. */
 export function placeKeyFile(path: string, bytes: Buffer, mode: number): void {
-  const draft = `${path}.${randomBytes(6).toString('hex')}.new`;
-  const fd = openSync(draft, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW, mode);
-  try {
-    fchmodSync(fd, mode);
-    writeSync(fd, bytes);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  const draft = writeDraft(path, bytes, mode);
   try {
     linkSync(draft, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
     unlinkSync(draft);
+  }
+}
+
+/** A whole file beside `path`, synced; its path. */
+function writeDraft(path: string, bytes: Buffer, mode: number): string {
+  const draft = `${path}.${randomBytes(6).toString('hex')}.new`;
+  const fd = openSync(draft, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW, mode);
+  try {
+    fchmodSync(fd, mode);
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    fsyncSync(fd);
+  } catch (error) {
+    unlinkSync(draft);
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+  return draft;
+}
+
+/** Without it a crash of the machine could take the name back. */
+function syncFolder(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }

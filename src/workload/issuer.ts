@@ -1,24 +1,24 @@
 /**
  * Duty: the tokens with which a workload logs in where its credentials are kept.
  * In → Out: Workload and audience → signed JWT; the documents by which others verify it.
- * Holds: ES256 with one key that outlives the process; a token says who the workload is, is for one audience and short, and
- *   its signature never is a string; the private key is in no document.
+ * Holds: ES256; a token says who the workload is, is for the audience that was asked for and short, and its signature never is
+ *   a string; no private key is in a document.
  * Fails: `configuration_invalid`, `internal` (a token was asked for before the issuer has a URL).
- * Source: RFC 7519; RFC 7517; RFC 7638; OpenID Connect Discovery 1.0 §4; SPIFFE JWT-SVID §3.
- * Not here: the key's file (store/key-file.ts), the endpoint (issuer-endpoint.ts).
+ * Source: RFC 7519; RFC 7517; OpenID Connect Discovery 1.0 §4; SPIFFE JWT-SVID §3.
+ * Not here: the keys and their rotation (issuer-keys.ts), the endpoint (issuer-endpoint.ts).
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { calculateJwkThumbprint } from 'jose';
+import { type KeyObject, randomBytes, sign } from 'node:crypto';
 import { base64UrlLength, writeBase64Url } from '../core/base64.ts';
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import { allocateSecretBytes, Secret } from '../core/secret.ts';
+import type { IssuerKeys } from './issuer-keys.ts';
 import type { IssuerOptions } from './options.ts';
 import type { Workload } from './workload.ts';
 
-export interface IssuerParts extends IssuerOptions {
-  /** What `createIssuerKey` made. Zeroed. */
-  readonly key: Buffer;
+export interface IssuerParts extends Pick<IssuerOptions, 'url' | 'tokenLifetimeMs'> {
+  /** The issuer does not close them. */
+  readonly keys: IssuerKeys;
   readonly clock: Clock;
 }
 
@@ -39,53 +39,24 @@ export const DISCOVERY_PATH = '/.well-known/openid-configuration';
 export const JWKS_PATH = '/.well-known/jwks.json';
 
 const MAX_LIFETIME_MS = 10 * 60_000;
-const invalid = (detail: string, cause?: unknown): EgressError =>
-  new EgressError('configuration_invalid', { detail, cause });
+const invalid = (detail: string): EgressError => new EgressError('configuration_invalid', { detail });
 
-/** A new private key, as the bytes of its file: a JWK. */
-export function createIssuerKey(): Buffer {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return Buffer.from(`${JSON.stringify(privateKey.export({ format: 'jwk' }))}\n`);
-}
-
-/** @throws EgressError `configuration_invalid` for an unusable key, URL or lifetime. */
-export async function openIssuer(parts: IssuerParts): Promise<Issuer> {
+/** @throws EgressError `configuration_invalid` for an unusable URL or lifetime. */
+export function createIssuer(parts: IssuerParts): Issuer {
   if (parts.tokenLifetimeMs < 1000 || parts.tokenLifetimeMs > MAX_LIFETIME_MS)
     throw invalid('workload tokens must live from 1 s to 10 min');
   if (parts.url !== null && !/^https?:\/\/[^\s?#]*[^\s?#/]$/.test(parts.url))
     throw invalid('the issuer URL is not like https://issuer.example, without query, fragment and final slash');
-  const key = readKey(parts.key);
-  const { kty, crv, x, y } = createPublicKey(key).export({ format: 'jwk' });
-  if (kty !== 'EC' || crv !== 'P-256' || x === undefined || y === undefined)
-    throw invalid('the issuer key is not on P-256');
-  const kid = await calculateJwkThumbprint({ kty, crv, x, y });
-  return new Es256Issuer(parts, key, { kty, crv, x, y, kid, alg: 'ES256', use: 'sig' });
+  return new Es256Issuer(parts);
 }
-
-function readKey(bytes: Buffer): KeyObject {
-  try {
-    return createPrivateKey({ key: JSON.parse(bytes.toString('utf8')), format: 'jwk' });
-  } catch {
-    // The cause could show the key.
-    throw invalid('the issuer key file does not hold a private JWK');
-  } finally {
-    bytes.fill(0);
-  }
-}
-
-type PublicJwk = Readonly<Record<'kty' | 'crv' | 'x' | 'y' | 'kid' | 'alg' | 'use', string>>;
 
 class Es256Issuer implements Issuer {
-  readonly #parts: Omit<IssuerParts, 'key'>;
-  readonly #key: KeyObject;
-  readonly #jwk: PublicJwk;
+  readonly #parts: IssuerParts;
   #url: string | null;
 
-  constructor({ url, listen, tokenLifetimeMs, clock }: IssuerParts, key: KeyObject, jwk: PublicJwk) {
-    this.#parts = { url, listen, tokenLifetimeMs, clock };
-    this.#key = key;
-    this.#jwk = jwk;
-    this.#url = url;
+  constructor(parts: IssuerParts) {
+    this.#parts = parts;
+    this.#url = parts.url;
   }
 
   get url(): string {
@@ -98,20 +69,22 @@ class Es256Issuer implements Issuer {
   }
 
   mint(workload: Workload, audience: readonly string[]): Secret {
-    const issuedAt = Math.floor(this.#parts.clock.now() / 1000);
-    const header = { alg: 'ES256', typ: 'JWT', kid: this.#jwk.kid };
+    const { clock, keys, tokenLifetimeMs } = this.#parts;
+    const issuedAt = Math.floor(clock.now() / 1000);
+    const { kid, key } = keys.current;
     const claims = {
       workload: workload.name,
       ...(workload.instance === null ? {} : { instance: workload.instance }),
       iss: this.url,
       sub: workload.spiffeId.uri,
-      aud: audience,
+      // RFC 7519 §4.1.3: one audience may stand alone, and some verifiers take nothing else.
+      aud: audience.length === 1 ? audience[0] : audience,
       iat: issuedAt,
       nbf: issuedAt,
-      exp: issuedAt + Math.floor(this.#parts.tokenLifetimeMs / 1000),
+      exp: issuedAt + Math.floor(tokenLifetimeMs / 1000),
       jti: randomBytes(16).toString('base64url'),
     };
-    return signed(`${encoded(header)}.${encoded(claims)}`, this.#key);
+    return signed(`${encoded({ alg: 'ES256', typ: 'JWT', kid })}.${encoded(claims)}`, key);
   }
 
   get documents(): IssuerDocuments {
@@ -121,10 +94,11 @@ class Es256Issuer implements Issuer {
       response_types_supported: ['id_token'],
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: ['ES256'],
+      claims_supported: ['iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'workload', 'instance'],
     };
     return new Map([
       [DISCOVERY_PATH, JSON.stringify(discovery)],
-      [JWKS_PATH, JSON.stringify({ keys: [this.#jwk] })],
+      [JWKS_PATH, JSON.stringify({ keys: this.#parts.keys.published })],
     ]);
   }
 }

@@ -43,6 +43,10 @@ export interface IssuerOptions {
   readonly listen: { readonly address: string; readonly port: number };
   /** Lifetime of a workload token. */
   readonly tokenLifetimeMs: number;
+  /** How long a key signs before the next one does. */
+  readonly keyLifetimeMs: number;
+  /** Null: plain http. */
+  readonly tls: { readonly certificateFile: string; readonly keyFile: string } | null;
 }
 
 /** Sources of evidence beyond this host's kernel; null: there is none. Read at the start; a reload does not change them. */

@@ -43,12 +43,12 @@ describe('the command line', () => {
   it('says what it can do', () => {
     const { status, stdout } = countersign(['help']);
     expect(status).toBe(0);
-    for (const command of ['start', 'run', 'env', 'instance', 'check', 'explain', 'ca', 'completion'])
+    for (const command of ['start', 'run', 'env', 'instance', 'check', 'explain', 'ca', 'issuer', 'completion'])
       expect(stdout).toContain(`\n  ${command}`);
     expect(stdout).not.toContain('\u001b');
   });
 
-  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'ca'])('has help for %s', (command) => {
+  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'ca', 'issuer'])('has help for %s', (command) => {
     const { status, stdout } = countersign([command, '--help']);
     expect(status).toBe(0);
     expect(stdout).toMatch(new RegExp(`^Usage: countersign ${command} `));
@@ -71,6 +71,9 @@ describe('the command line', () => {
       78,
       /known are ai-agent/,
     ],
+    ['an unknown word behind issuer', ['issuer', 'rotat'], 64, /issuer takes rotate, or nothing/],
+    ['a revocation without rotate', ['issuer', '--revoke'], 64, /--revoke goes with rotate/],
+    ['an issuer where no proxy runs', ['issuer', '--socket', '/no/such.sock'], 69, /no proxy listens.*start one/],
     ['a policy without --config', ['check', 'policy.yaml'], 64, /a policy goes behind --config/],
     ['help for an unknown command', ['help', 'strat'], 64, /there is no command "strat"/],
     ['options of a command without --', ['run', '--sandbox', 'curl', '-s'], 64, /go behind --/],

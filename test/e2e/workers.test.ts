@@ -215,7 +215,7 @@ describe('two workers', () => {
     async () => {
       const certs = join(sandboxed.folder, 'state', 'ca');
       const caKey = readFileSync(join(certs, 'ca-key.pem'), 'latin1').split('\n')[1] ?? '';
-      const issuerKey = readFileSync(join(sandboxed.folder, 'state', 'issuer-key.json'), 'latin1');
+      const issuerKey = readFileSync(join(sandboxed.folder, 'state', 'issuer-keys.json'), 'latin1');
       const placeholderKey = readFileSync(join(sandboxed.folder, 'state', 'placeholder.key'));
       const privatePart = /"d":\s*"([^"]+)"/.exec(issuerKey)?.[1] ?? '';
       expect(caKey.length).toBeGreaterThan(40);

@@ -140,6 +140,18 @@ describe('quantities that are refused', () => {
       proxy('{ issuer: { tokenLifetime: 1h } }'),
       '5:34 spec.issuer.tokenLifetime: 1h is out of bounds; from 1s to 10m',
     ],
+    'a key of the issuer that is changed too often': [
+      proxy('{ issuer: { keyLifetime: 59m } }'),
+      '5:32 spec.issuer.keyLifetime: 59m is out of bounds; from 1h to 2160h',
+    ],
+    'half of what TLS needs': [
+      proxy('{ issuer: { tls: { certificateFile: a.pem } } }'),
+      '5:24 spec.issuer.tls.keyFile: "keyFile" is missing; ',
+    ],
+    'an issuer that the sandbox cannot verify': [
+      proxy('{ sandbox: {}, issuer: { tls: { certificateFile: a.pem, keyFile: b.pem } } }'),
+      '5:37 spec.issuer.tls: the Vault of the sandbox cannot verify a certificate; leave tls out, or the sandbox',
+    ],
   });
 });
 

@@ -1,8 +1,18 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openKeyFile, readKeyFile } from '../../../src/store/key-file.ts';
+import { openKeyFile, readKeyFile, replaceKeyFile } from '../../../src/store/key-file.ts';
 
 const uid = process.getuid?.() ?? 0;
 let folder = '';
@@ -48,5 +58,23 @@ describe('a key file', () => {
     });
     expect(bytes.toString()).toBe('first');
     expect(readFileSync(path, 'utf8')).toBe('first');
+  });
+
+  it('is replaced whole, and a link in its place is not followed', () => {
+    const path = join(folder, 'key');
+    writeFileSync(join(folder, 'target'), 'x');
+    symlinkSync(join(folder, 'target'), path);
+    replaceKeyFile(path, Buffer.from('one'), 0o400);
+    replaceKeyFile(path, Buffer.from('two'), 0o400);
+    expect(readKeyFile(path, uid)?.toString()).toBe('two');
+    expect(statSync(path).mode & 0o777).toBe(0o400);
+    expect(readFileSync(join(folder, 'target'), 'utf8')).toBe('x');
+    expect(readdirSync(folder).toSorted()).toEqual(['key', 'target']);
+  });
+
+  it('leaves nothing behind where it cannot be replaced', () => {
+    mkdirSync(join(folder, 'key', 'below'), { recursive: true });
+    expect(() => replaceKeyFile(join(folder, 'key'), Buffer.from('one'), 0o400)).toThrow();
+    expect(readdirSync(folder)).toEqual(['key']);
   });
 });
