@@ -8,38 +8,42 @@
 import { dirname } from 'node:path';
 import { AdminUnreachable, callAdmin } from './admin/client.ts';
 import { assertNoneListens, openAdminServer } from './admin/server.ts';
-import type { InstanceAnswer, InstanceListing, IssuerStatus, ProxyStatus, Revocation } from './client/answers.ts';
+import { bindingStatus } from './admin/status.ts';
+import type {
+  BindingStatus,
+  InstanceAnswer,
+  InstanceListing,
+  IssuerStatus,
+  ProxyStatus,
+  Revocation,
+} from './client/answers.ts';
 import type { Configuration } from './config/configuration.ts';
 import { ConfigurationError } from './config/configuration-error.ts';
-import { loadConfiguration } from './config/load.ts';
-import { parseScope } from './config/scope.ts';
-import { parseAuthority } from './core/authority.ts';
 import { EgressError } from './core/errors.ts';
-import { HeaderList } from './core/headers.ts';
-import type { RequestHead } from './core/message.ts';
-import { createSpiffeId } from './core/spiffe-id.ts';
 import type { LeaseListing } from './credential/credential.ts';
+import { createDeliveries } from './deliver.ts';
+import type { Deliveries } from './delivery/deliveries.ts';
 import { type Front, openFront } from './front.ts';
 import { type Closers, type Ground, type GroundOptions, openAuthority, openGround } from './ground.ts';
-import { PRESETS } from './injection/presets/all.ts';
 import { InstanceDesk, type InstanceOrder } from './instance-desk.ts';
-import { type Explanation, explain } from './policy/explain.ts';
+import { explainRequest, loadSettings, type Place, type RequestExplanation } from './policy-files.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
 import { makeStateDirectory } from './store/key-file.ts';
 import { systemClock } from './system-clock.ts';
 import type { IssuingCa } from './tunnel/issuing-ca.ts';
 import type { WorkerProgram } from './workers/crew.ts';
-import type { Workload } from './workload/workload.ts';
 
-export { AdminUnreachable, type Configuration, callAdmin, type InstanceAnswer, type IssuerStatus, type SeenRequest };
-
-/** Which policy, and where what must be kept is kept. */
-export interface Place {
-  /** Null: no policy, only the defaults of the Proxy document. */
-  readonly configPaths: readonly string[] | null;
-  readonly stateDirectory: string;
-}
+export type {
+  BindingStatus,
+  Configuration,
+  InstanceAnswer,
+  IssuerStatus,
+  ProxyStatus,
+  RequestExplanation,
+  SeenRequest,
+};
+export { AdminUnreachable, callAdmin, explainRequest, loadSettings };
 
 export interface StartOptions extends Place, GroundOptions {
   readonly configPaths: readonly string[];
@@ -68,18 +72,6 @@ export interface RunningProxy {
   now(): number;
   /** Drains, then revokes every lease. Idempotent. */
   close(): Promise<{ readonly revoked: number; readonly failed: number }>;
-}
-
-/** @throws ConfigurationError */
-export async function loadSettings(
-  place: Place,
-): Promise<{ readonly configuration: Configuration; readonly adminSocket: string }> {
-  const configuration = await loadConfiguration({
-    paths: place.configPaths ?? [],
-    presets: PRESETS,
-    defaults: { stateDirectory: place.stateDirectory },
-  });
-  return { configuration, adminSocket: configuration.proxy.admin.socket };
 }
 
 /** @throws EgressError `configuration_invalid`. */
@@ -120,10 +112,13 @@ async function openFrontFor(options: StartOptions, ground: Ground, closers: Clos
   return openCrewFront(ground, workerProgram, systemClock, closers);
 }
 
-/** The admin server, and the ways to end it all. */
+/** Deliveries, the admin server, and the ways to end it all. */
 async function serve(options: StartOptions, ground: Ground, front: Front, closers: Closers): Promise<RunningProxy> {
-  const { proxy, policy, mintingRules } = ground.current.configuration;
-  const running = new Running(options, ground, front);
+  const { proxy, policy, mintingRules, deliveries: delivered } = ground.current.configuration;
+  const deliveries = createDeliveries(ground, front.credential, options.ownUid, systemClock);
+  deliveries.check(delivered);
+  closers.push(() => deliveries.close());
+  const running = new Running(options, ground, front, deliveries);
   makeStateDirectory(dirname(proxy.admin.socket));
   const admin = await openAdminServer(proxy.admin.socket, {
     health: () => running.health(),
@@ -136,6 +131,7 @@ async function serve(options: StartOptions, ground: Ground, front: Front, closer
   closers.push(() => admin.close());
   running.closers = closers;
   ground.audit.note({ kind: 'start', revision: policy.id, mintingRules });
+  await deliveries.take(delivered);
   return running;
 }
 
@@ -154,13 +150,15 @@ class Running implements RunningProxy {
   readonly #options: StartOptions;
   readonly #ground: Ground;
   readonly #front: Front;
+  readonly #deliveries: Deliveries;
   #closing: Promise<{ readonly revoked: number; readonly failed: number }> | null = null;
 
-  constructor(options: StartOptions, ground: Ground, front: Front) {
+  constructor(options: StartOptions, ground: Ground, front: Front, deliveries: Deliveries) {
     const { proxy } = ground.current.configuration;
     this.#options = options;
     this.#ground = ground;
     this.#front = front;
+    this.#deliveries = deliveries;
     const { address, port } = front.bound;
     this.proxyUrl = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
     this.instances = new InstanceDesk(ground, front, this.proxyUrl);
@@ -207,9 +205,11 @@ class Running implements RunningProxy {
   async reload(): Promise<{ readonly revision: string }> {
     try {
       const { configuration } = await loadSettings(this.#options);
+      this.#deliveries.check(configuration.deliveries);
       this.#ground.issuerEndpoint.renewCertificate();
       this.#ground.current.configuration = configuration;
       await this.#front.takeRevision();
+      await this.#deliveries.take(configuration.deliveries);
       this.#ground.log.info('policy loaded', { revision: configuration.policy.id });
       this.#ground.audit.note({
         kind: 'reload',
@@ -253,6 +253,11 @@ class Running implements RunningProxy {
       ...this.health(),
       workers: this.#front.workers(),
       instances: this.instances.count,
+      now: this.now(),
+      bindings: bindingStatus(this.#ground.current.configuration, {
+        leases: this.#front.credential.standings(),
+        deliveries: this.#deliveries.list(),
+      }),
       leases: this.leases(),
       issuer: this.#issuer(),
     };
@@ -265,6 +270,7 @@ class Running implements RunningProxy {
 
   async #close(): Promise<{ readonly revoked: number; readonly failed: number }> {
     await this.#front.drain(this.#ground.current.configuration.proxy.limits.drainTimeoutMs);
+    await this.#deliveries.close();
     const outcome = await this.#front.credential.close(REVOKE_DEADLINE_MS);
     this.#ground.audit.note({ kind: 'stop', leasesRevoked: outcome.revoked, leasesFailed: outcome.failed });
     for (const close of this.closers.reverse()) await close().catch(() => {});
@@ -274,81 +280,3 @@ class Running implements RunningProxy {
 
 const detailOf = (thrown: unknown): string =>
   (thrown instanceof EgressError ? thrown.detail : null) ?? 'the policy could not be read';
-
-export interface ExplainOptions extends Place {
-  readonly workload: string;
-  readonly method: string;
-  readonly url: string;
-  /** `Name: value` each. */
-  readonly headers: readonly string[];
-  readonly form: string | null;
-  /** As JSON, of an instance that asks; null: whatever the policy allows the workload. */
-  readonly scope: string | null;
-}
-
-export interface RequestExplanation extends Explanation {
-  readonly isAllowed: boolean;
-}
-
-/** What policy says of a request that nobody sent. @throws ConfigurationError @throws EgressError for a malformed request. */
-export async function explainRequest(options: ExplainOptions): Promise<RequestExplanation> {
-  const { configuration } = await loadSettings(options);
-  const { policy, proxy, identities } = configuration;
-  const parts = /^(https?):\/\/([^/?#]+)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(options.url);
-  if (parts === null)
-    throw new EgressError('configuration_invalid', { detail: `${options.url} is not an http or https URL` });
-  if (!identities.some((identity) => identity.workload === options.workload)) {
-    throw new EgressError('configuration_invalid', {
-      detail: `the policy knows no workload ${options.workload}; known are ${[...new Set(identities.map((each) => each.workload))].join(', ') || 'none'}`,
-    });
-  }
-  const [, scheme = 'https', host = '', path = '/', query = null] = parts as unknown as [
-    string,
-    'http' | 'https',
-    string,
-    string | undefined,
-    string | null,
-  ];
-  const authority = parseAuthority(host, scheme === 'https' ? 443 : 80);
-  const target = query === null ? path : `${path}?${query}`;
-  const headers = new HeaderList();
-  headers.append('Host', host);
-  for (const header of options.headers)
-    headers.append(header.slice(0, header.indexOf(':')).trim(), header.slice(header.indexOf(':') + 1).trim());
-  const form = options.form === null ? null : Buffer.from(options.form);
-  if (form !== null && !headers.has('content-type'))
-    headers.append('Content-Type', 'application/x-www-form-urlencoded');
-  const head: RequestHead = {
-    method: options.method,
-    target,
-    form: 'origin',
-    authority,
-    scheme: null,
-    path,
-    query,
-    version: '1.1',
-    headers,
-    framing: form === null ? { kind: 'none' } : { kind: 'length', length: form.length },
-    expectsContinue: false,
-    keepAlive: true,
-    ...(headers.get('upgrade')?.toLowerCase() === 'websocket' ? { upgrade: 'websocket' } : {}),
-  };
-  const workload: Workload = {
-    name: options.workload,
-    spiffeId: createSpiffeId(proxy.trustDomain, `/${options.workload}`),
-    instance: null,
-    evidence: [],
-    placeholders: { apiKey: '', awsAccessKeyId: '', awsSecretAccessKey: '' },
-    ...(options.scope === null ? {} : { scope: parseScope(jsonOf(options.scope)) }),
-  };
-  const explanation = explain({ revision: policy, workload, authority, scheme, head, form });
-  return { ...explanation, isAllowed: explanation.outcome.kind === 'permit' };
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new EgressError('request_malformed', { detail: 'the scope is not JSON', cause });
-  }
-}

@@ -16,6 +16,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'assembly.ts': ['*'],
   'front.ts': ['*'],
   'crew-front.ts': ['*'],
+  'deliver.ts': ['*'],
+  'policy-files.ts': ['*'],
   'ground.ts': ['*'],
   'instance-desk.ts': ['*'],
   'worker.ts': ['*'],
@@ -32,6 +34,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   workload: ['core'],
   policy: ['core'],
   credential: ['core', 'vault'],
+  delivery: ['core'],
   vault: ['core', 'http1'],
   injection: ['core'],
   upstream: ['core', 'http1', 'websocket'],
@@ -54,6 +57,7 @@ const ORDER = [
   'policy',
   'vault',
   'credential',
+  'delivery',
   'injection',
   'upstream',
   'response',
@@ -74,7 +78,14 @@ const SOCKET_ROOMS = [
   'sandbox',
 ];
 const PURE_ROOMS = ['core', 'http1', 'policy'];
-const REVEAL_ROOMS = ['core/secret.ts', 'injection', 'vault', 'credential/sources', 'workers/credential-body.ts'];
+const REVEAL_ROOMS = [
+  'core/secret.ts',
+  'injection',
+  'vault',
+  'credential/sources',
+  'delivery/content.ts',
+  'workers/credential-body.ts',
+];
 const MAX_LINES = 400;
 
 interface Import {

@@ -53,6 +53,9 @@ function summary(configuration: Configuration): object {
     valid: true,
     revision: policy.id,
     bindings: effectiveBindings(configuration),
+    deliveries: configuration.deliveries.map(({ binding, workload, source, path, format, owner }) => ({
+      ...{ binding, workload, source, path, format, owner },
+    })),
     policies: policy.policies.map(({ name, workloads, rules }) => ({ name, workloads, rules: rules.length })),
     mintingRules,
     warnings,
@@ -100,7 +103,15 @@ function print(terminal: Terminal, configuration: Configuration): void {
       `\n${bold(row.binding)}: ${row.workload} → ${row.service}\n  hosts      ${row.hosts.join(', ')}\n  source     ${row.source}\n  injection  ${row.injection}\n  allowed    by ${row.governedBy}\n`,
     );
   }
-  if (bindings.length === 0 && configuration.policy.policies.length === 0)
+  for (const { binding, workload, source, path, format, owner } of configuration.deliveries) {
+    const place = path ?? 'a file that the proxy chooses; status shows it';
+    const reader = 'uid' in owner ? `uid ${owner.uid}` : `user ${owner.user}`;
+    terminal.write(
+      `\n${bold(binding)}: ${workload} → ${place}\n  source     ${source}\n  format     ${format}\n  readable   by ${reader} alone\n`,
+    );
+  }
+  const { deliveries, policy } = configuration;
+  if (bindings.length === 0 && deliveries.length === 0 && policy.policies.length === 0)
     terminal.write('nothing is allowed: there is neither a CredentialBinding nor an EgressPolicy\n');
   if (configuration.mintingRules.length > 0)
     terminal.write(`\nrules that let a workload mint credentials: ${configuration.mintingRules.join(', ')}\n`);

@@ -1,5 +1,5 @@
 /**
- * Duty: what the admin API says of instances, as JSON has it; the words of the typed client and of the API alike.
+ * Duty: what the admin API says of instances and of the proxy, as JSON has it; the words of the typed client and of the API alike.
  */
 
 /** What an instance may ask at most, beside the policy of its workload. A key that is left out is no condition. */
@@ -74,6 +74,40 @@ export interface LeaseListing {
   readonly inUse: number;
 }
 
+/**
+ * `Idle`: nobody has asked, or not lately. `Pending`: on its way. `Ready`: a lease is there; with a reason where it could not be
+ * replaced. `Failed`: none is there, and the reason says why.
+ */
+export type BindingState = 'Idle' | 'Pending' | 'Ready' | 'Failed';
+
+/** One for each binding, and for each instance that used it with leases of its own. */
+export interface BindingStatus {
+  readonly binding: string;
+  readonly workload: string;
+  readonly spiffeId: string;
+  /** Null for what is shared, or where there is none. */
+  readonly instance: string | null;
+  readonly way: 'injection' | 'file';
+  readonly services: readonly string[];
+  readonly source: string;
+  readonly state: BindingState;
+  readonly reason: { readonly code: string; readonly detail: string | null } | null;
+  readonly generation: number | null;
+  readonly lease: {
+    /** First 24 characters of the lease id; null for sources without leases. */
+    readonly idPrefix: string | null;
+    /** Of the token that owns the lease. */
+    readonly accessor: string | null;
+    /** Epoch `ms`. */
+    readonly expiresAt: number;
+    readonly renewable: boolean;
+  } | null;
+  /** Of the file. */
+  readonly path: string | null;
+  /** Epoch `ms`; null where nothing has happened yet. */
+  readonly changedAt: number | null;
+}
+
 export interface IssuerStatus {
   /** `iss`. */
   readonly url: string;
@@ -95,4 +129,7 @@ export interface ProxyStatus {
   readonly workers: readonly { readonly number: number; readonly pid: number }[];
   readonly leases: readonly LeaseListing[];
   readonly issuer: IssuerStatus;
+  /** Epoch `ms`: what the others are compared with. */
+  readonly now: number;
+  readonly bindings: readonly BindingStatus[];
 }

@@ -1,14 +1,14 @@
 /**
- * Duty: CredentialBinding documents → `BindingOptions` and `DeliveryOptions`.
+ * Duty: CredentialBinding documents → `BindingOptions`, and what they ask to be delivered.
  * Holds: a credential goes to named hosts over https only, in a way that is known for each of its services.
- * Not here: two bindings for one request (ambiguity.ts).
+ * Not here: two bindings for one request (ambiguity.ts); whose a file is (compile-delivery.ts).
  */
 import type { InjectionOptions } from '../injection/options.ts';
 import type { BindingOptions } from '../policy/options.ts';
 import type { ShapedAs } from './check-shape.ts';
+import type { AskedDelivery } from './compile-delivery.ts';
 import { compilePaths, type PolicyContext } from './compile-policy.ts';
 import { addressKey, type CompiledService } from './compile-service.ts';
-import type { DeliveryOptions } from './configuration.ts';
 import { namespaceOf, qualify } from './names.ts';
 import { type Path, type ProblemList, quoted } from './problems.ts';
 
@@ -16,7 +16,7 @@ export interface CompiledBinding {
   readonly source: ShapedAs<'CredentialBinding'>;
   /** Null: the credential is not injected. */
   readonly injected: BindingOptions | null;
-  readonly deliveries: readonly DeliveryOptions[];
+  readonly deliveries: readonly AskedDelivery[];
 }
 
 type Source = ShapedAs<'CredentialBinding'>;
@@ -233,30 +233,15 @@ function wayFault({ options: { name, preset } }: CompiledService, injection: Inj
   };
 }
 
-function compileDeliveries(
-  { document, raw }: Source,
-  options: BindingOptions,
-  problems: ProblemList,
-): DeliveryOptions[] {
-  const { file, sysfs, socket } = document.spec.propagation ?? {};
-  const { name: binding, workload, source, services } = options;
-  const deliveries: DeliveryOptions[] = [];
-  const deliver = (
-    key: string,
-    way: DeliveryOptions['way'],
-    path: string | undefined,
-    format: DeliveryOptions['format'],
-  ): void => {
-    const at = ['spec', 'propagation', key];
-    const message = `${key === 'sysfs' ? 'sysfs, which means a file here,' : key} is not delivered yet: the workload is given nothing; use injection: {} to have the proxy send it`;
-    problems.warn(raw.atKey(at), at, message);
-    deliveries.push({ binding, workload, source, services, way, path: path ?? null, format });
-  };
+function compileDeliveries({ document, raw }: Source, options: BindingOptions, problems: ProblemList): AskedDelivery[] {
+  const { file, sysfs } = document.spec.propagation ?? {};
+  const at = ['spec', 'propagation', file === undefined ? 'sysfs' : 'file'];
   if (file !== undefined && sysfs !== undefined) {
-    const at = ['spec', 'propagation', 'sysfs'];
-    problems.add(raw.atKey(at), at, 'sysfs means file, and file is there too', 'keep file');
-  } else if (sysfs !== undefined) deliver('sysfs', 'file', undefined, 'raw');
-  if (file !== undefined) deliver('file', 'file', file.path, file.format ?? 'raw');
-  if (socket !== undefined) deliver('socket', 'socket', socket.path, 'json');
-  return deliveries;
+    const second = ['spec', 'propagation', 'sysfs'];
+    problems.add(raw.atKey(second), second, 'sysfs means file, and file is there too', 'keep file');
+  }
+  if (file === undefined && sysfs === undefined) return [];
+  const { name: binding, workload, source, services } = options;
+  const { path = null, format = 'json' } = file ?? {};
+  return [{ binding, workload, source, services, way: 'file', path, format, at }];
 }

@@ -5,6 +5,7 @@
  */
 import type { AuditOptions } from '../audit/options.ts';
 import type { CredentialSourceOptions } from '../credential/options.ts';
+import type { DeliveryOptions } from '../delivery/options.ts';
 import type { LimitsOptions, UnixListenOptions } from '../listener/options.ts';
 import type { PolicyRevision } from '../policy/options.ts';
 import type { SandboxOptions } from '../sandbox/options.ts';
@@ -22,7 +23,7 @@ export interface Configuration {
   readonly identities: readonly WorkloadIdentityOptions[];
   readonly sources: readonly CredentialSourceOptions[];
   readonly policy: PolicyRevision;
-  /** Credentials that a workload shall be given; none is delivered yet, and each has a warning that says so. */
+  /** Credentials that a workload itself is given. */
   readonly deliveries: readonly DeliveryOptions[];
   /** In the order of the files. */
   readonly warnings: readonly ConfigurationWarning[];
@@ -64,17 +65,6 @@ export interface ListenOptions {
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
-
-export interface DeliveryOptions {
-  readonly binding: string;
-  readonly workload: string;
-  readonly source: string;
-  readonly services: readonly string[];
-  readonly way: 'file' | 'socket';
-  /** Null: for the proxy to choose. */
-  readonly path: string | null;
-  readonly format: 'json' | 'raw' | 'env';
-}
 
 /** Something that loads, and that somebody should look at. */
 export interface ConfigurationWarning {

@@ -10,6 +10,7 @@ import type { ProviderPreset } from '../injection/options.ts';
 import { checkAmbiguity } from './ambiguity.ts';
 import { checkShape, type Kind, type Shaped, type ShapedAs } from './check-shape.ts';
 import { compileBinding } from './compile-binding.ts';
+import { compileDeliveries } from './compile-delivery.ts';
 import { compileIdentity } from './compile-identity.ts';
 import { compilePolicy, type PolicyContext } from './compile-policy.ts';
 import { compileProxy } from './compile-proxy.ts';
@@ -76,6 +77,7 @@ export function compile(
   const policies = only(shaped, 'EgressPolicy').map((source) => compilePolicy(source, context));
   checkAmbiguity(bindings, context.services, problems);
   checkPerInstance(bindings, sources, problems);
+  const deliveries = compileDeliveries(bindings, { identities, sources, problems });
   if (problems.count === 0)
     warnOfIdleDocuments({ services, identities: identityDocuments, bindings, policies }, problems);
   return {
@@ -88,7 +90,7 @@ export function compile(
       policies,
       bindings: bindings.flatMap(({ injected }) => injected ?? []),
     },
-    deliveries: bindings.flatMap(({ deliveries }) => deliveries),
+    deliveries,
     warnings: [],
     mintingRules: policies.flatMap(({ rules }) =>
       rules.filter(({ mintsCredentials }) => mintsCredentials).map(({ id }) => id),

@@ -1,8 +1,17 @@
 import type { Secret } from '../core/secret.ts';
 import type { Permit } from '../policy/permit.ts';
+import type { Workload } from '../workload/workload.ts';
+import type { SlotStanding } from './lease-slot.ts';
 
-/** Parts by the names that injection/ asks for. */
-export type CredentialPart = 'key' | 'username' | 'password' | 'accessKeyId' | 'secretAccessKey' | 'sessionToken';
+/** Parts by the names that injection/ asks for; `document` is the source's own answer whole, for deliveries alone. */
+export type CredentialPart =
+  | 'key'
+  | 'username'
+  | 'password'
+  | 'accessKeyId'
+  | 'secretAccessKey'
+  | 'sessionToken'
+  | 'document';
 
 /** Hop 5: a live credential of one generation, held for one exchange. */
 export interface Credential {
@@ -38,6 +47,13 @@ export interface CredentialStage {
   release(credential: Credential): void;
   /** The upstream refused it: give it to no new exchange. */
   invalidate(credential: Credential): void;
+  /**
+   * A credential that the workload itself is given, on a lease that no request uses. Released as any other.
+   * @throws EgressError `credential_*`.
+   */
+  deliver(order: DeliveryOrder, signal: AbortSignal): Promise<Credential>;
+  /** Ends the lease of a delivery, and revokes it. */
+  endDelivery(order: DeliveryOrder): Promise<void>;
   /** Ends the leases that are one instance's own; resolves when the sources were told. */
   revokeInstance(instance: string): Promise<{ revoked: number; failed: number }>;
   /** No instance of the workload is left: what they shared ends with the exchanges that use it. */
@@ -46,6 +62,16 @@ export interface CredentialStage {
   close(deadlineMs: number): Promise<{ revoked: number; failed: number }>;
   /** For `status`, metrics and the admin API. */
   list(): readonly LeaseListing[];
+  /** One for each (workload, instance, binding) that asked lately. */
+  standings(): readonly BindingStanding[];
+}
+
+export interface DeliveryOrder {
+  readonly workload: Workload;
+  readonly binding: string;
+  readonly source: string;
+  /** `document`: the source's answer as it was sent, in place of its parts. */
+  readonly form: 'parts' | 'document';
 }
 
 export interface LeaseListing {
@@ -57,4 +83,13 @@ export interface LeaseListing {
   readonly generation: number;
   readonly inUse: number;
   readonly lease: LeaseFacts;
+}
+
+export interface BindingStanding extends SlotStanding {
+  readonly workload: string;
+  readonly instance: string | null;
+  readonly binding: string;
+  /** Of a delivery, not of requests. */
+  readonly isDelivered: boolean;
+  readonly source: string;
 }

@@ -10,7 +10,7 @@ import type { Clock } from '../core/clock.ts';
 import { EgressError, type ErrorCode } from '../core/errors.ts';
 import type { BindingOptions } from '../policy/options.ts';
 import type { Workload } from '../workload/workload.ts';
-import type { Credential, LeaseListing } from './credential.ts';
+import type { BindingStanding, Credential, LeaseListing } from './credential.ts';
 import { untilAborted } from './deadline.ts';
 import { Lease, leaseOf } from './lease.ts';
 import { LeaseSlot, type SlotHost } from './lease-slot.ts';
@@ -44,6 +44,8 @@ const sharedBy = ({ name, spiffeId, placeholders }: Workload): Workload => ({
   evidence: [],
 });
 
+/** In the names of leases of deliveries; no name of a document has it, so no permit can mean them. */
+export const DELIVERY_SIGN = '#';
 const MAX_CALLS = 48;
 const REVOKE_MS = 5000;
 const MAX_ENDED_INSTANCES = 10_000;
@@ -122,8 +124,17 @@ export class LeaseCache {
   retireShared(workload: string): void {
     for (const slot of this.#slots.values()) {
       const { name, instance } = slot.subject.workload;
-      if (name === workload && instance === null) slot.retire();
+      if (name === workload && instance === null && !slot.subject.binding.includes(DELIVERY_SIGN)) slot.retire();
     }
+  }
+
+  /** Of every instance of the workload. */
+  async revokeBinding(workload: string, binding: string): Promise<void> {
+    const isIt = (names: { readonly workload: string; readonly binding: string }): boolean =>
+      names.workload === workload && names.binding === binding;
+    for (const slot of this.#slots.values())
+      if (isIt({ ...slot.subject, workload: slot.subject.workload.name })) this.#closeSlot(slot);
+    await Promise.all([...this.#leases.keys()].filter(({ names }) => isIt(names)).map((lease) => lease.revokeNow()));
   }
 
   async close(deadlineMs: number): Promise<{ revoked: number; failed: number }> {
@@ -158,6 +169,16 @@ export class LeaseCache {
       generation: lease.names.generation,
       inUse: lease.inUse,
       lease: lease.credential.lease,
+    }));
+  }
+
+  standings(): readonly Omit<BindingStanding, 'isDelivered'>[] {
+    return [...this.#slots.values()].map(({ subject: { workload, binding, source }, standing }) => ({
+      workload: workload.name,
+      instance: workload.instance,
+      binding,
+      source: source.name,
+      ...standing,
     }));
   }
 

@@ -9,7 +9,7 @@
 import type { Clock, ScheduledTask } from '../core/clock.ts';
 import { EgressError, toEgressError } from '../core/errors.ts';
 import type { Workload } from '../workload/workload.ts';
-import type { Credential } from './credential.ts';
+import type { Credential, LeaseFacts } from './credential.ts';
 import { untilAborted, within } from './deadline.ts';
 import type { Lease } from './lease.ts';
 import { backOffMs, rememberFailureMs, replaceAfterMs } from './pacing.ts';
@@ -30,6 +30,19 @@ export interface SlotHost {
   /** Nothing is left in the slot. */
   forget(slot: LeaseSlot): void;
   observe(slot: LeaseSlot, kind: 'obtained' | 'renewed' | 'failed' | 'expired', error: EgressError | null): void;
+}
+
+/** How it stands with a slot. */
+export interface SlotStanding {
+  /** Null where none may be given out now. */
+  readonly lease: LeaseFacts | null;
+  readonly generation: number;
+  /** The first lease, or another after one ended, is on its way. */
+  readonly isPending: boolean;
+  /** What the last attempt failed with; null where it did not. */
+  readonly error: EgressError | null;
+  /** Epoch `ms`. */
+  readonly changedAt: number;
 }
 
 export interface SlotSubject {
@@ -59,15 +72,28 @@ export class LeaseSlot {
   #replaceAtMs = 0;
   #invalidatedAtMs = Number.NEGATIVE_INFINITY;
   #timer: ScheduledTask | null = null;
+  #changedAt: number;
 
   constructor(host: SlotHost, subject: SlotSubject, generation: number) {
     this.#host = host;
     this.subject = subject;
     this.#generation = generation;
+    this.#changedAt = host.clock.now();
   }
 
   get generation(): number {
     return this.#generation;
+  }
+
+  get standing(): SlotStanding {
+    const lease = this.#current;
+    return {
+      lease: lease?.credential.lease ?? null,
+      generation: this.#generation,
+      isPending: lease === null && this.#flight !== null,
+      error: this.#failure?.error ?? null,
+      changedAt: this.#changedAt,
+    };
   }
 
   /** No promise where the lease is there. @throws EgressError `credential_*`; `signal` gives up this call alone. */
@@ -168,7 +194,7 @@ export class LeaseSlot {
     this.#isUsed = false;
     former?.retire();
     this.#armReplacement(lease);
-    this.#host.observe(this, 'obtained', null);
+    this.#observe('obtained', null);
     return lease;
   }
 
@@ -208,7 +234,7 @@ export class LeaseSlot {
     this.#failure = null;
     this.#isUsed = false;
     this.#armReplacement(lease);
-    this.#host.observe(this, 'renewed', null);
+    this.#observe('renewed', null);
     return lease;
   }
 
@@ -219,7 +245,7 @@ export class LeaseSlot {
     const rememberMs = rememberFailureMs(error.code, error.retryAfterMs);
     this.#failures++;
     this.#failure = { error, untilMs: now + rememberMs };
-    this.#host.observe(this, 'failed', error);
+    this.#observe('failed', error);
     if (isFinal(error)) this.#drop();
     const usableMs = this.#current === null ? 0 : this.#current.usableUntilMs - now;
     if (this.#current !== null && usableMs <= 0) this.#lapse();
@@ -237,11 +263,17 @@ export class LeaseSlot {
   #lapse(): void {
     this.#hasLapsed = this.#failures > 0;
     this.#drop();
-    this.#host.observe(this, 'expired', null);
+    this.#observe('expired', null);
     this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
   }
 
+  #observe(kind: Parameters<SlotHost['observe']>[1], error: EgressError | null): void {
+    this.#changedAt = this.#host.clock.now();
+    this.#host.observe(this, kind, error);
+  }
+
   #drop(): void {
+    this.#changedAt = this.#host.clock.now();
     this.#current?.retire();
     this.#current = null;
   }

@@ -1,13 +1,14 @@
 /**
  * Duty: hop 5, as the spine calls it.
  * In → Out: Permit → Credential, or null where the permit has no binding.
- * Holds: only what a permit names is obtained, and only as the permit's own workload.
+ * Holds: only what a permit or a delivery of the configuration names is obtained, and only as its own workload; the two share no
+ *   lease.
  * Fails: `credential_*`, `configuration_invalid`, `draining`, `downstream_aborted`.
  * Not here: leases (lease-cache.ts), where credentials come from (sources/).
  */
 import type { Clock } from '../core/clock.ts';
-import type { CredentialStage } from './credential.ts';
-import { LeaseCache, type LeaseEvent } from './lease-cache.ts';
+import type { CredentialStage, DeliveryOrder } from './credential.ts';
+import { DELIVERY_SIGN, LeaseCache, type LeaseEvent } from './lease-cache.ts';
 import type { CredentialSource } from './source.ts';
 import { SourceDirectory, type SourceDirectoryOptions } from './sources/directory.ts';
 
@@ -27,9 +28,13 @@ export interface LeaseOptions {
 
 /** The sources that `find` knows; one that is another object than before starts with new leases. */
 export interface Sources {
-  find(name: string): CredentialSource;
+  /** `form` as in `DeliveryOrder`; parts where it is left out. */
+  find(name: string, form?: DeliveryOrder['form']): CredentialSource;
   close(): Promise<void>;
 }
+
+const DELIVERED = `${DELIVERY_SIGN}file`;
+const deliveredBinding = ({ binding }: DeliveryOrder): string => `${binding}${DELIVERED}`;
 
 export function createCredentialStage(options: SourceDirectoryOptions & LeaseOptions): CredentialStage {
   return createStageOver(new SourceDirectory(options), options);
@@ -50,6 +55,11 @@ export function createStageOver(sources: Sources, options: LeaseOptions): Creden
     },
     release: (credential) => cache.release(credential),
     invalidate: (credential) => cache.invalidate(credential),
+    deliver: async (order, signal) => {
+      const { workload, source, form } = order;
+      return cache.obtain(workload, { name: deliveredBinding(order) }, sources.find(source, form), signal);
+    },
+    endDelivery: (order) => cache.revokeBinding(order.workload.name, deliveredBinding(order)),
     revokeInstance: (instance) => cache.revokeInstance(instance),
     retireShared: (workload) => cache.retireShared(workload),
     close: async (deadlineMs) => {
@@ -58,5 +68,11 @@ export function createStageOver(sources: Sources, options: LeaseOptions): Creden
       return counts;
     },
     list: () => cache.list(),
+    standings: () =>
+      cache.standings().map((standing) => {
+        const isDelivered = standing.binding.endsWith(DELIVERED);
+        const binding = isDelivered ? standing.binding.slice(0, -DELIVERED.length) : standing.binding;
+        return { ...standing, binding, isDelivered };
+      }),
   };
 }

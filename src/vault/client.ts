@@ -36,6 +36,8 @@ export interface VaultRead {
   readonly method: 'GET' | 'POST';
   /** Query of a GET, body of a POST. */
   readonly parameters: Readonly<Record<string, string>>;
+  /** The reply's `document` is wanted. */
+  readonly keepsDocument?: boolean;
 }
 
 /** Every call throws EgressError `credential_*`. Whoever got a `VaultToken` or `VaultReply` destroys its secrets. */
@@ -105,7 +107,7 @@ class Client implements VaultClient {
     const { method, parameters } = read;
     const target = method === 'GET' ? `${targetOf(path)}${queryOf(parameters)}` : targetOf(path);
     const reply = await this.#call({ method, target, token, json: method === 'GET' ? null : parameters }, signal);
-    return replyFrom(reply.body);
+    return replyFrom(reply.body, read.keepsDocument);
   }
 
   async renewToken(token: VaultToken, signal: AbortSignal): Promise<Renewal> {

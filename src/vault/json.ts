@@ -9,7 +9,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { EgressError } from '../core/errors.ts';
-import { Secret } from '../core/secret.ts';
+import { allocateSecretBytes, Secret } from '../core/secret.ts';
 
 export type JsonValue = Secret | string | number | boolean | null | JsonObject | JsonArray;
 export type JsonObject = ReadonlyMap<string, JsonValue>;
@@ -52,6 +52,28 @@ export function readJson(body: Buffer, secretMembers: readonly string[]): JsonVa
   }
 }
 
+/** As `readJson`, with the bytes of the root's member `kept` as they were sent; null where there is none. */
+export function readJsonAndKeep(
+  body: Buffer,
+  secretMembers: readonly string[],
+  kept: string,
+): { readonly value: JsonValue; readonly raw: Secret | null } {
+  // Strings are decoded in place, so what was sent must be set aside before.
+  const copy = allocateSecretBytes(body.length);
+  copy.set(body);
+  const reader = new JsonReader(body, new Set(secretMembers), kept);
+  try {
+    const value = reader.read();
+    return { value, raw: reader.keptSpan === null ? null : Secret.copyOf(copy.subarray(...reader.keptSpan)) };
+  } catch (thrown) {
+    for (const secret of reader.secrets) secret.destroy();
+    throw thrown;
+  } finally {
+    copy.fill(0);
+    body.fill(0);
+  }
+}
+
 /** Destroys every secret in `value`, at any depth, but those in `keep`. */
 export function destroySecrets(value: JsonValue, keep?: ReadonlySet<Secret>): void {
   if (value instanceof Secret) {
@@ -63,13 +85,17 @@ export function destroySecrets(value: JsonValue, keep?: ReadonlySet<Secret>): vo
 
 class JsonReader {
   readonly secrets: Secret[] = [];
+  /** Begin and end of the member that is kept. */
+  keptSpan: readonly [number, number] | null = null;
   readonly #bytes: Buffer;
   readonly #secretMembers: ReadonlySet<string>;
+  readonly #kept: string | null;
   #at = 0;
 
-  constructor(bytes: Buffer, secretMembers: ReadonlySet<string>) {
+  constructor(bytes: Buffer, secretMembers: ReadonlySet<string>, kept: string | null = null) {
     this.#bytes = bytes;
     this.#secretMembers = secretMembers;
+    this.#kept = kept;
   }
 
   read(): JsonValue {
@@ -84,7 +110,9 @@ class JsonReader {
   #value(path: string, depth: number, isSecret: boolean): JsonValue {
     if (depth > MAX_DEPTH) throw malformed('it is nested too deeply');
     const hidden = isSecret || this.#secretMembers.has(path);
+    const start = this.#at;
     const value = this.#bareValue(path, depth, hidden);
+    if (depth === 1 && path === this.#kept) this.keptSpan = [start, this.#at];
     this.#skipSpace();
     return value;
   }

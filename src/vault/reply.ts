@@ -8,7 +8,7 @@
  */
 import { EgressError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import { destroySecrets, type JsonObject, type JsonValue, readJson } from './json.ts';
+import { destroySecrets, type JsonObject, type JsonValue, readJson, readJsonAndKeep } from './json.ts';
 
 export interface VaultToken {
   readonly token: Secret;
@@ -32,6 +32,8 @@ export interface VaultReply {
   readonly renewable: boolean;
   /** Every string in it, at any depth, is a `Secret` that the receiver destroys. */
   readonly data: JsonObject;
+  /** `data` as it was sent, where that was asked for; the receiver destroys it. */
+  readonly document: Secret | null;
 }
 
 export interface Renewal {
@@ -71,20 +73,27 @@ export function tokenFrom(body: Buffer | null, index: string | null): VaultToken
   });
 }
 
-/** Takes and zeroes `body`. @throws EgressError `credential_invalid`. */
-export function replyFrom(body: Buffer | null): VaultReply {
-  return inReply(body, (reply, keep) => {
-    const data = reply.get('data');
-    if (!(data instanceof Map)) throw wrong('has no data');
-    const value = {
-      leaseId: identifier(reply, 'lease_id'),
-      leaseDurationMs: durationMs(reply),
-      renewable: reply.get('renewable') === true,
-      data,
-    };
-    collectSecrets(data, keep);
-    return value;
-  });
+/** Takes and zeroes `body`. `keepsDocument`: the bytes of `data` are wanted too. @throws EgressError `credential_invalid`. */
+export function replyFrom(body: Buffer | null, keepsDocument = false): VaultReply {
+  const kept = body !== null && keepsDocument ? readJsonAndKeep(body, SECRET_MEMBERS, 'data') : null;
+  try {
+    return inReply(kept ?? body, (reply, keep) => {
+      const data = reply.get('data');
+      if (!(data instanceof Map)) throw wrong('has no data');
+      const value = {
+        leaseId: identifier(reply, 'lease_id'),
+        leaseDurationMs: durationMs(reply),
+        renewable: reply.get('renewable') === true,
+        data,
+        document: kept?.raw ?? null,
+      };
+      collectSecrets(data, keep);
+      return value;
+    });
+  } catch (thrown) {
+    kept?.raw?.destroy();
+    throw thrown;
+  }
 }
 
 /** Takes and zeroes `body`: `auth` of a renewed token, or a renewed lease. @throws EgressError `credential_invalid`. */
@@ -97,9 +106,12 @@ export function renewalFrom(body: Buffer | null): Renewal {
 }
 
 /** What `use` puts into `keep` survives, every other secret does not. */
-function inReply<T>(body: Buffer | null, use: (reply: JsonObject, keep: Set<Secret>) => T): T {
+function inReply<T>(
+  body: Buffer | { readonly value: JsonValue } | null,
+  use: (reply: JsonObject, keep: Set<Secret>) => T,
+): T {
   if (body === null) throw wrong('is empty');
-  const reply = readJson(body, SECRET_MEMBERS);
+  const reply = 'value' in body ? body.value : readJson(body, SECRET_MEMBERS);
   const keep = new Set<Secret>();
   try {
     if (!(reply instanceof Map)) throw wrong('is not an object');

@@ -23,6 +23,16 @@ export function groupId(group: string, file = '/etc/group'): number | null {
   return null;
 }
 
+/** Null where there is no such user. */
+export function userIdOf(user: string, passwd = '/etc/passwd'): number | null {
+  try {
+    const [found] = [...namesIn(readFileSync(passwd, 'utf8'))].filter(([, name]) => name === user);
+    return found?.[0] ?? null;
+  } catch {
+    return null;
+  }
+}
+
 class AccountTable {
   readonly #path: string;
   #readAtMs = -1;

@@ -78,6 +78,7 @@ export class FakeVaultClient implements VaultClient {
       leaseId: `${path}/lease-${this.#serial}`,
       leaseDurationMs: issue.ttlMs,
       renewable: false,
+      document: null,
       data: new Map(Object.entries(issue.data).map(([name, value]) => [name, Secret.copyOf(Buffer.from(value))])),
     };
   }

@@ -11,6 +11,7 @@ import { EgressError } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import { openVaultClient, type VaultClient } from '../../vault/client.ts';
 import type { Workload } from '../../workload/workload.ts';
+import type { DeliveryOrder } from '../credential.ts';
 import type { CredentialSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
 import { createVaultSource } from './vault.ts';
@@ -25,29 +26,37 @@ export interface SourceDirectoryOptions {
   readonly sandboxVaultAddress: string | null;
 }
 
+interface Made {
+  readonly name: string;
+  readonly document: string;
+  readonly source: CredentialSource;
+}
+
 export class SourceDirectory {
   readonly #options: SourceDirectoryOptions;
   readonly #clients = new Map<string, VaultClient>();
   #documents: readonly CredentialSourceOptions[] | null = null;
   #byName = new Map<string, CredentialSourceOptions>();
-  #made = new Map<string, { readonly document: string; readonly source: CredentialSource }>();
+  /** By name and form. */
+  #made = new Map<string, Made>();
 
   constructor(options: SourceDirectoryOptions) {
     this.#options = options;
   }
 
   /** @throws EgressError `credential_invalid`, `configuration_invalid`. */
-  find(name: string): CredentialSource {
+  find(name: string, form: DeliveryOrder['form'] = 'parts'): CredentialSource {
     const documents = this.#options.sources();
     if (documents !== this.#documents) this.#reload(documents);
-    const made = this.#made.get(name);
+    const key = `${form} ${name}`;
+    const made = this.#made.get(key);
     if (made !== undefined) return made.source;
     const options = this.#byName.get(name);
     if (options === undefined)
       throw new EgressError('credential_invalid', { detail: 'the credential source of the binding does not exist' });
     const { clock, mintToken } = this.#options;
-    const source = createVaultSource({ options, client: this.#clientFor(options), clock, mintToken });
-    this.#made.set(name, { document: JSON.stringify(options), source });
+    const source = createVaultSource({ options, client: this.#clientFor(options), clock, mintToken, form });
+    this.#made.set(key, { name, document: JSON.stringify(options), source });
     return source;
   }
 
@@ -59,8 +68,8 @@ export class SourceDirectory {
   #reload(documents: readonly CredentialSourceOptions[]): void {
     this.#documents = documents;
     this.#byName = new Map(documents.map((options) => [options.name, options]));
-    for (const [name, { document }] of this.#made) {
-      if (JSON.stringify(this.#byName.get(name)) !== document) this.#made.delete(name);
+    for (const [key, { name, document }] of this.#made) {
+      if (JSON.stringify(this.#byName.get(name)) !== document) this.#made.delete(key);
     }
   }
 

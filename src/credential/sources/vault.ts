@@ -11,7 +11,9 @@ import type { Clock } from '../../core/clock.ts';
 import { EgressError, toEgressError } from '../../core/errors.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { VaultClient, VaultReply, VaultToken } from '../../vault/client.ts';
+import { destroySecrets } from '../../vault/json.ts';
 import type { Workload } from '../../workload/workload.ts';
+import type { DeliveryOrder } from '../credential.ts';
 import type { VaultSourceOptions } from '../options.ts';
 import { type CredentialSource, destroyParts, type Grant } from '../source.ts';
 import { expandTemplate } from '../template.ts';
@@ -24,6 +26,8 @@ export interface VaultSourceParts {
   readonly clock: Clock;
   /** A workload token (JWT) for that audience; the source destroys it. */
   mintToken(workload: Workload, audience: readonly string[]): Promise<Secret>;
+  /** `document`: grants hold the engine's answer as it was sent, and nothing else. */
+  readonly form?: DeliveryOrder['form'];
 }
 
 /** What has no lease of its own is read again after this time at the latest. */
@@ -49,12 +53,14 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
   const token = await client.login(mount, { role, jwt }, signal).finally(() => jwt.destroy());
   try {
     const readAt = clock.monotonicMs();
-    const reply = await client.read(token, path, options, signal);
+    const { method, parameters } = options;
+    const isWhole = source.form === 'document';
+    const reply = await client.read(token, path, { method, parameters, keepsDocument: isWhole }, signal);
     const leaseEndsAt = endOf(readAt, leaseMs(reply));
     const grant = new VaultGrant(source, {
       token,
       reply,
-      parts: partsOf(reply.data, options.fields),
+      parts: isWhole ? wholeOf(reply) : partsOf(reply.data, options.fields),
       loginAt,
       leaseEndsAt,
     });
@@ -68,6 +74,13 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
     await endToken(source, token, null, AbortSignal.timeout(CLEANUP_MS)).catch(() => {});
     throw token.numUses === 1 ? withSingleUseHint(thrown) : thrown;
   }
+}
+
+/** Takes ownership of the reply's secrets. */
+function wholeOf({ data, document }: VaultReply): Parts {
+  destroySecrets(data);
+  if (document === null) throw new EgressError('internal', { detail: 'the answer was not kept' });
+  return new Map([['document', document]]);
 }
 
 const endOf = (startMs: number, ttlMs: number): number => startMs + Math.min(ttlMs, MAX_LEASE_MS);

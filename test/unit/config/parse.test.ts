@@ -123,13 +123,12 @@ describe('the four documents of the walk-through', () => {
         services: [],
         way: 'file',
         path: null,
-        format: 'raw',
+        format: 'json',
+        owner: { uid: 1001 },
       },
     ]);
-    expect(warnings(text)).toEqual([
-      '3:19 metadata.name: no binding and no rule uses the Service openai-api',
-      '39:5 spec.propagation.sysfs: sysfs, which means a file here, is not delivered yet: the workload is given nothing; use injection: {} to have the proxy send it',
-    ]);
+    expect(warnings(text)).toEqual(['3:19 metadata.name: no binding and no rule uses the Service openai-api']);
+    expect(load(text.replace('name: node-1', 'name: node-2')).deliveries).toEqual([]);
   });
 });
 
@@ -338,11 +337,6 @@ describe('warnings', () => {
       'a Service that nobody uses',
       world() + service(PLAIN, 't') + binding(),
       '19:19 metadata.name: no binding and no rule uses the Service t',
-    ],
-    [
-      'a socket that is not delivered',
-      world() + binding('services: [s], propagation: { injection: {}, socket: {} }'),
-      '20:90 spec.propagation.socket: socket is not delivered yet: the workload is given nothing; use injection: {} to have the proxy send it',
     ],
     [
       'a Vault in clear on the network',

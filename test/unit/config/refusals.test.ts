@@ -155,8 +155,65 @@ describe('quantities that are refused', () => {
   });
 });
 
+const owned = (selectors: string): string =>
+  service(OPENAI) + identity(`{ workloadID: w, selectors: [${selectors}] }`) + source();
+const UID = '{ unix:uid: [1001] }';
+const filed = (file = '{}', name = 'b'): string => binding(`propagation: { file: ${file} }`, name);
+
+describe('files that nobody can be given', () => {
+  refused({
+    'nobody to own it': [
+      world() + filed(),
+      '20:60 spec.propagation.file: no WorkloadIdentity of w says whose file it is; add the selector unix:uid or unix:user to it, or use injection: {}',
+    ],
+    'a process name is no owner': [
+      owned('{ process:name: [python3] }') + filed(),
+      '20:60 spec.propagation.file: no WorkloadIdentity of w says whose file it is; add the selector unix:uid or unix:user to it, or use injection: {}',
+    ],
+    'two owners': [
+      owned('{ unix:uid: [1001, 1002] }') + filed(),
+      '20:60 spec.propagation.file: w may be uid 1001 or uid 1002; a file has one owner; make a workload for each user, or use injection: {}',
+    ],
+    'two owners by two identities': [
+      owned(UID) + identity('{ workloadID: w, selectors: [{ unix:user: [nobody] }] }', 'v') + filed(),
+      '25:60 spec.propagation.file: w may be uid 1001 or user nobody; a file has one owner; make a workload for each user, or use injection: {}',
+    ],
+    'a relative path': [
+      owned(UID) + filed('{ path: run/key }'),
+      '20:74 spec.propagation.file.path: the text "run/key" is not an absolute path; for example /run/agent/key.json',
+    ],
+    'a path with a way out': [
+      owned(UID) + filed('{ path: /run/x/../key }'),
+      '20:74 spec.propagation.file.path: the path is not plain; write it without ".", "..", "//" and a final slash',
+    ],
+    'a folder': [
+      owned(UID) + filed('{ path: /run/x/ }'),
+      '20:74 spec.propagation.file.path: the path is not plain; write it without ".", "..", "//" and a final slash',
+    ],
+    'one path twice': [
+      owned(UID) + filed('{ path: /run/key }') + filed('{ path: /run/key }', 'c'),
+      '25:74 spec.propagation.file.path: the binding b has the same path; give each binding a file of its own',
+    ],
+    'an unknown format': [
+      owned(UID) + filed('{ format: toml }'),
+      '20:76 spec.propagation.file.format: the text "toml" is not one of json, raw, env; known are env, json, raw',
+    ],
+    'a source for instances': [
+      service(OPENAI) +
+        identity(`{ workloadID: w, selectors: [${UID}] }`) +
+        source('{ vault: { address: "https://v:8200", role: r, path: "kv/{{workload.instance}}" } }') +
+        filed(),
+      '20:60 spec.propagation.file: the source c names the instance, and a file is for every instance; use {{workload.id}} in the source, or injection: {}',
+    ],
+  });
+});
+
 describe('what the language has and this version does not do', () => {
   refused({
+    'a socket': [
+      world() + binding('services: [s], propagation: { socket: {} }'),
+      '20:75 spec.propagation.socket: "socket" is not built yet; use file, or injection: {} to have the proxy send it',
+    ],
     observing: [
       proxy('{ mode: observe }'),
       '5:15 spec.mode: "observe" is not built yet; write enforce, or leave it out',
@@ -391,7 +448,7 @@ describe('bindings that are refused', () => {
       '20:67 spec.match: the match is empty; give methods or paths, or remove it',
     ],
     'sysfs beside the file that it means': [
-      world() + binding('propagation: { sysfs: {}, file: {} }'),
+      owned(UID) + binding('propagation: { sysfs: {}, file: {} }'),
       '20:60 spec.propagation.sysfs: sysfs means file, and file is there too; keep file',
     ],
   });

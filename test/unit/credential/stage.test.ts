@@ -473,6 +473,55 @@ describe('a lease that the instances of a workload share', () => {
   });
 });
 
+describe('standings', () => {
+  const only = () => {
+    const [standing, second] = stage.standings();
+    expect(second).toBeUndefined();
+    return standing;
+  };
+
+  it('tell what is on its way, there, failing and over, and when that changed', async () => {
+    expect(stage.standings()).toEqual([]);
+    let arrive = (): void => {};
+    source.wait = () => new Promise<void>((resolve) => (arrive = resolve));
+    const pending = obtain(permit(workload('agent', 'i-1')));
+    await turn();
+    expect(only()).toMatchObject({ isPending: true, lease: null, error: null, generation: 0, instance: 'i-1' });
+    await clock.advance(1000);
+    arrive();
+    const credential = await pending;
+    expect(only()).toMatchObject({
+      ...{ workload: 'agent', binding: 'openai', source: 'vault', isDelivered: false },
+      ...{ isPending: false, lease: credential.lease, error: null, generation: 1, changedAt: clock.now() },
+    });
+    source.wait = () => Promise.resolve();
+    source.failure = away();
+    await clock.advance(45 * MINUTE);
+    expect(only()).toMatchObject({
+      lease: credential.lease,
+      error: { code: 'credential_unavailable', detail: 'sealed' },
+    });
+    await clock.advance(15 * MINUTE);
+    expect(only()).toMatchObject({ lease: null, isPending: false, error: { detail: 'sealed' } });
+    expect(inspect(stage.standings(), { depth: 9 })).not.toContain(CANARY);
+    await clock.advance(20 * MINUTE);
+    expect(stage.standings()).toEqual([]);
+  });
+
+  it('tell a delivery from a request', async () => {
+    const order = { workload: workload(), binding: 'openai', source: 'vault', form: 'parts' } as const;
+    await stage.deliver(order, never);
+    await obtain();
+    expect(stage.standings().map(({ binding, isDelivered }) => [binding, isDelivered])).toEqual([
+      ['openai', true],
+      ['openai', false],
+    ]);
+    await stage.endDelivery(order);
+    expect(stage.standings().map(({ isDelivered }) => isDelivered)).toEqual([false]);
+    expect(source.grants.map(({ revocations }) => revocations)).toEqual([1, 0]);
+  });
+});
+
 describe('revokeInstance', () => {
   it('revokes at once, also what is in use, and gives that instance nothing more', async () => {
     const mine = await obtain(permit(workload('agent', 'i-1')));

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EgressError } from '../../../src/core/errors.ts';
 import { Secret } from '../../../src/core/secret.ts';
-import { destroySecrets, type JsonValue, readJson } from '../../../src/vault/json.ts';
+import { destroySecrets, type JsonValue, readJson, readJsonAndKeep } from '../../../src/vault/json.ts';
 
 const read = (text: string | Buffer, members: readonly string[] = []): JsonValue =>
   readJson(Buffer.from(text), members);
@@ -115,3 +115,29 @@ describe('readJson', () => {
 
 /** JSON text has no minus zero of its own that would matter here. */
 const noMinusZero = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+describe('readJsonAndKeep', () => {
+  it('gives the bytes of one member as they were sent, whatever stands in it, and zeroes the rest', () => {
+    fc.assert(
+      fc.property(fc.json({ noUnicodeString: false }), fc.json(), (text, other) => {
+        const body = Buffer.from(`{ "a": ${other}, "inner": {"data": 1}, "data" :\n ${text} , "z":"\\u0041"}`);
+        const { value, raw } = readJsonAndKeep(body, ['data'], 'data');
+        expect(raw?.reveal().toString()).toBe(text.trim());
+        expect(opened(value)).toMatchObject({ data: noMinusZero(JSON.parse(text)), z: 'A' });
+        expect(body.every((byte) => byte === 0)).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('gives nothing where there is no such member at the root', () => {
+    expect(readJsonAndKeep(Buffer.from('{"x":{"data":{"a":"b"}}}'), [], 'data').raw).toBeNull();
+    expect(readJsonAndKeep(Buffer.from('[{"data":1}]'), [], 'data').raw).toBeNull();
+  });
+
+  it('refuses what readJson refuses', () => {
+    const body = Buffer.from('{"data":{"a":"canary"}, "data":1}');
+    expect(() => readJsonAndKeep(body, ['data'], 'data')).toThrow(/occurs twice/);
+    expect(body.every((byte) => byte === 0)).toBe(true);
+  });
+});

@@ -52,8 +52,12 @@ describe('the directory', () => {
     const before = sources.find('vault');
     documents = [document({ name: 'new' }), document()];
     expect(sources.find('vault')).toBe(before);
+    const whole = sources.find('vault', 'document');
+    expect(whole).not.toBe(before);
+    expect(sources.find('vault', 'document')).toBe(whole);
     documents = [document({ path: 'openai/creds/other' })];
     expect(sources.find('vault')).not.toBe(before);
+    expect(sources.find('vault', 'document')).not.toBe(whole);
     documents = [];
     expect(() => sources.find('vault')).toThrow(/credential_invalid/);
   });

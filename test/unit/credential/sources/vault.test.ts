@@ -28,7 +28,7 @@ afterEach(async () => {
   await vault.close();
 });
 
-function sourceOf(options: Partial<VaultSourceOptions> = {}): CredentialSource {
+function sourceOf(options: Partial<VaultSourceOptions> = {}, form: 'parts' | 'document' = 'parts'): CredentialSource {
   return createVaultSource({
     options: {
       kind: 'vault',
@@ -45,6 +45,7 @@ function sourceOf(options: Partial<VaultSourceOptions> = {}): CredentialSource {
     },
     client,
     clock,
+    form,
     mintToken: async (caller, audience) => Secret.copyOf(Buffer.from(`jwt-of-${caller.name}-for-${audience.join()}`)),
   });
 }
@@ -112,6 +113,29 @@ describe('fetch', () => {
     vault.login({ num_uses: 1 }).on(PATH, { status: 500 });
     expect((await failure(sourceOf().fetch(workload(), signal()))).detail).toContain('token_num_uses');
     expect(vault.callsTo('auth/token/revoke-self')).toEqual([]);
+  });
+});
+
+describe('the answer as a document', () => {
+  it.each([
+    ['of an engine', `{ "api_key": "${CANARY}\\u0041", "n" : 1.50 }`],
+    ['of KV 2, with its metadata', `{"data":{"a":"${CANARY}","b":"c"},"metadata":{"version":3}}`],
+    ['of which no field is clear', `{"one":"${CANARY}","two":"x"}`],
+  ])('is to the byte what was sent: %s', async (_what, data) => {
+    const raw = `{"lease_id":"${PATH}/1","lease_duration":60,"renewable":false,"data":${data},"auth":null}`;
+    vault.on(PATH, { raw });
+    const grant = await sourceOf({}, 'document').fetch(workload(), signal());
+    expect(shown(grant)).toEqual({ document: data });
+    expect(ttlOf(grant)).toBe(60_000);
+    expect(inspect(grant, { depth: 9, showHidden: true })).not.toContain(CANARY);
+  });
+
+  it('is not given where there is none, and the token is ended', async () => {
+    for (const raw of ['{"data":null}', '{"data":[1]}', '{"lease_id":"x"}', '{"data":{"a":"canary"}']) {
+      vault.on(PATH, { raw });
+      expect((await failure(sourceOf({}, 'document').fetch(workload(), signal()))).code).toBe('credential_invalid');
+    }
+    expect(vault.callsTo('auth/token/revoke-self')).toHaveLength(4);
   });
 });
 
