@@ -15,12 +15,13 @@ import { instance } from './instance.ts';
 import { issuer } from './issuer.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
+import { status } from './status.ts';
 import { VERSION } from './version.ts';
 import { isWorker, runWorker } from './worker.ts';
 
 export type { Signal, Terminal };
 
-export const COMMANDS: readonly Command[] = [start, run, env, instance, check, explain, ca, issuer];
+export const COMMANDS: readonly Command[] = [start, run, env, instance, check, explain, status, ca, issuer];
 
 /** Have no help of their own. */
 const OTHERS: readonly string[] = ['completion', 'version', 'help'];

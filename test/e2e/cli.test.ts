@@ -43,17 +43,31 @@ describe('the command line', () => {
   it('says what it can do', () => {
     const { status, stdout } = countersign(['help']);
     expect(status).toBe(0);
-    for (const command of ['start', 'run', 'env', 'instance', 'check', 'explain', 'ca', 'issuer', 'completion'])
+    for (const command of [
+      'start',
+      'run',
+      'env',
+      'instance',
+      'check',
+      'explain',
+      'status',
+      'ca',
+      'issuer',
+      'completion',
+    ])
       expect(stdout).toContain(`\n  ${command}`);
     expect(stdout).not.toContain('\u001b');
   });
 
-  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'ca', 'issuer'])('has help for %s', (command) => {
-    const { status, stdout } = countersign([command, '--help']);
-    expect(status).toBe(0);
-    expect(stdout).toMatch(new RegExp(`^Usage: countersign ${command} `));
-    expect(stdout).toContain('--help');
-  });
+  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'status', 'ca', 'issuer'])(
+    'has help for %s',
+    (command) => {
+      const { status, stdout } = countersign([command, '--help']);
+      expect(status).toBe(0);
+      expect(stdout).toMatch(new RegExp(`^Usage: countersign ${command} `));
+      expect(stdout).toContain('--help');
+    },
+  );
 
   it.each<[string, string[], number, RegExp]>([
     ['an unknown command', ['strat'], 64, /there is no command "strat"/],

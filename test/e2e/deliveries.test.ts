@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ProxyStatus } from '../../src/app.ts';
+import type { ProxyStatus } from '../../src/client/answers.ts';
 import { isInMemory } from '../../src/delivery/private-file.ts';
 import { openSandboxedProxy, type SandboxedProxy } from '../clients/harness.ts';
 import { type FileBinding, ownerUid, withFiles } from './delivery-policy.ts';
