@@ -116,7 +116,7 @@ async function openFrontFor(options: StartOptions, ground: Ground, closers: Clos
 async function serve(options: StartOptions, ground: Ground, front: Front, closers: Closers): Promise<RunningProxy> {
   const { proxy, policy, mintingRules, deliveries: delivered } = ground.current.configuration;
   const deliveries = createDeliveries(ground, front.credential, options.ownUid, systemClock);
-  deliveries.check(delivered);
+  await deliveries.check(delivered);
   closers.push(() => deliveries.close());
   const running = new Running(options, ground, front, deliveries);
   makeStateDirectory(dirname(proxy.admin.socket));
@@ -205,7 +205,7 @@ class Running implements RunningProxy {
   async reload(): Promise<{ readonly revision: string }> {
     try {
       const { configuration } = await loadSettings(this.#options);
-      this.#deliveries.check(configuration.deliveries);
+      await this.#deliveries.check(configuration.deliveries);
       this.#ground.issuerEndpoint.renewCertificate();
       this.#ground.current.configuration = configuration;
       await this.#front.takeRevision();

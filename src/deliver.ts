@@ -1,7 +1,7 @@
 /**
  * Duty: deliveries, with what they need of the ground and of the leases.
  * In → Out: ground and leases → deliveries that `app.ts` begins, changes and ends.
- * Holds: the intent is in the audit before the file is there.
+ * Holds: the intent is in the audit before the file is there, and before each reader of a socket gets a byte.
  * Not here: files and their life (delivery/).
  */
 import { join } from 'node:path';
@@ -12,10 +12,12 @@ import { createSpiffeId } from './core/spiffe-id.ts';
 import type { CredentialStage } from './credential/credential.ts';
 import { Deliveries, type DeliveriesParts, defaultFolder } from './delivery/deliveries.ts';
 import type { DeliveryOptions } from './delivery/options.ts';
+import { openPeerCredentials, type Peer, type PeerOf } from './delivery/peer-credentials.ts';
 import { type DeliveryJournal, PrivateFiles } from './delivery/private-file.ts';
 import type { Ground } from './ground.ts';
 import { readKeyFile, replaceKeyFile } from './store/key-file.ts';
-import { userIdOf } from './workload/accounts.ts';
+import { createAccountNames, userIdOf } from './workload/accounts.ts';
+import { workloadOfPeer } from './workload/peer-identity.ts';
 
 /** Files of an earlier proxy of this state folder are gone when this returns. @throws EgressError `configuration_invalid`. */
 export function createDeliveries(
@@ -26,6 +28,8 @@ export function createDeliveries(
 ): Deliveries {
   const { proxy } = ground.current.configuration;
   const journal = journalIn(join(proxy.stateDirectory, 'deliveries.json'), ownUid);
+  const accounts = createAccountNames();
+  let peers: Promise<PeerOf | null> | undefined;
   const lineOf = ({ binding, source, workload }: DeliveryOptions, path: string) => ({
     ...{ kind: 'delivery', binding, source, path },
     spiffeId: createSpiffeId(proxy.trustDomain, `/${workload}`).uri,
@@ -38,11 +42,19 @@ export function createDeliveries(
     credential,
     describe: (workload) => ground.workload.describe(workload, null),
     userIdOf,
-    announce: (options, path, { generation, lease }) =>
+    peers: () => {
+      peers ??= openPeerCredentials();
+      return peers;
+    },
+    workloadOf: ({ uid }) =>
+      workloadOfPeer(uid, ground.current.configuration.identities, (each) => accounts.userName(each)),
+    announce: (options, path, { generation, lease }, peer) =>
       ground.sink.write({
         ...lineOf(options, path),
-        ...{ event: 'intent', generation, lease: lease.idPrefix, accessor: lease.accessor },
+        ...{ event: 'intent', generation, lease: lease.idPrefix, accessor: lease.accessor, ...readerOf(peer) },
       }),
+    refused: (options, path, peer) =>
+      ground.audit.note({ ...lineOf(options, path), event: 'refused', ...readerOf(peer) }),
     observe: (options, path, { kind, error }) => {
       ground.audit.note({ ...lineOf(options, path), event: kind, code: error?.code ?? null });
       if (error !== null) ground.log.warn('a delivery failed', { binding: options.binding, ...errorFacts(error) });
@@ -50,6 +62,10 @@ export function createDeliveries(
   };
   return new Deliveries(parts);
 }
+
+/** Null: the kernel did not say. */
+const readerOf = (peer: Peer | null): { readonly uid?: number; readonly pid?: number } =>
+  peer === null ? {} : { uid: peer.uid, pid: peer.pid };
 
 function journalIn(path: string, ownUid: number): DeliveryJournal {
   return {

@@ -70,6 +70,7 @@ const SOCKET_ROOMS = [
   'upstream',
   'vault',
   'credential/sources',
+  'delivery',
   'workload',
   'audit/sinks',
   'store',

@@ -31,17 +31,17 @@ export function bindingStatus(
       ...{ binding, workload, source, services, spiffeId: spiffeIdOf(workload) },
       ...{ instance: null, way: 'injection', path: null },
     };
-    const found = standings.leases.filter((each) => !each.isDelivered && isOf(each, subject));
+    const found = standings.leases.filter((each) => isOf(each, subject));
     return found.length === 0 ? [idle(subject)] : found.map((each) => ofLease(subject, each));
   });
-  const delivered = deliveries.map(({ binding, workload, source, services, path }) => {
+  const delivered = deliveries.map(({ binding, workload, source, services, path, way }) => {
     const subject: Subject = {
       ...{ binding, workload, source, services, spiffeId: spiffeIdOf(workload) },
-      ...{ instance: null, way: 'file', path },
+      ...{ instance: null, way, path },
     };
-    const found = standings.deliveries.find((each) => each.binding === binding);
+    const found = standings.deliveries.find((each) => each.binding === binding && each.way === way);
     // The file may be good while its lease cannot be replaced.
-    const lease = standings.leases.find((each) => each.isDelivered && isOf(each, subject));
+    const lease = standings.leases.find((each) => isOf(each, subject));
     return found === undefined ? idle(subject) : ofDelivery(subject, found, lease?.error ?? null);
   });
   return [...injected, ...delivered];
@@ -81,8 +81,8 @@ function ofDelivery(
   return { ...subject, path, state, reason: reasonOf(error ?? leaseError), generation, lease, changedAt };
 }
 
-const isOf = ({ binding, workload }: BindingStanding, subject: Subject): boolean =>
-  binding === subject.binding && workload === subject.workload;
+const isOf = ({ binding, workload, way }: BindingStanding, subject: Subject): boolean =>
+  binding === subject.binding && workload === subject.workload && way === subject.way;
 
 const reasonOf = (error: EgressError | null): BindingStatus['reason'] =>
   error === null ? null : { code: error.code, detail: error.detail };

@@ -53,8 +53,8 @@ function summary(configuration: Configuration): object {
     valid: true,
     revision: policy.id,
     bindings: effectiveBindings(configuration),
-    deliveries: configuration.deliveries.map(({ binding, workload, source, path, format, owner }) => ({
-      ...{ binding, workload, source, path, format, owner },
+    deliveries: configuration.deliveries.map(({ binding, workload, source, way, path, format, owner }) => ({
+      ...{ binding, workload, source, way, path, format, owner },
     })),
     policies: policy.policies.map(({ name, workloads, rules }) => ({ name, workloads, rules: rules.length })),
     mintingRules,
@@ -103,9 +103,9 @@ function print(terminal: Terminal, configuration: Configuration): void {
       `\n${bold(row.binding)}: ${row.workload} → ${row.service}\n  hosts      ${row.hosts.join(', ')}\n  source     ${row.source}\n  injection  ${row.injection}\n  allowed    by ${row.governedBy}\n`,
     );
   }
-  for (const { binding, workload, source, path, format, owner } of configuration.deliveries) {
-    const place = path ?? 'a file that the proxy chooses; status shows it';
-    const reader = 'uid' in owner ? `uid ${owner.uid}` : `user ${owner.user}`;
+  for (const { binding, workload, source, way, path, format, owner } of configuration.deliveries) {
+    const place = path ?? `a ${way} that the proxy chooses; status shows it`;
+    const reader = owner === null ? 'its user' : 'uid' in owner ? `uid ${owner.uid}` : `user ${owner.user}`;
     terminal.write(
       `\n${bold(binding)}: ${workload} → ${place}\n  source     ${source}\n  format     ${format}\n  readable   by ${reader} alone\n`,
     );

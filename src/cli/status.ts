@@ -85,7 +85,7 @@ function cellsOf(row: BindingStatus, now: number): string[] {
     lease?.idPrefix ?? '-',
     lease === null ? '-' : spanOf(lease.expiresAt - now),
     changedAt === null ? '-' : `${spanOf(now - changedAt)} ago`,
-    way === 'file' ? (path ?? 'a file') : services.join(','),
+    way === 'injection' ? services.join(',') : (path ?? way),
   ];
 }
 

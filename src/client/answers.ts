@@ -87,7 +87,7 @@ export interface BindingStatus {
   readonly spiffeId: string;
   /** Null for what is shared, or where there is none. */
   readonly instance: string | null;
-  readonly way: 'injection' | 'file';
+  readonly way: 'injection' | 'file' | 'socket';
   readonly services: readonly string[];
   readonly source: string;
   readonly state: BindingState;
@@ -102,7 +102,7 @@ export interface BindingStatus {
     readonly expiresAt: number;
     readonly renewable: boolean;
   } | null;
-  /** Of the file. */
+  /** Of the file or the socket. */
   readonly path: string | null;
   /** Epoch `ms`; null where nothing has happened yet. */
   readonly changedAt: number | null;

@@ -234,14 +234,17 @@ function wayFault({ options: { name, preset } }: CompiledService, injection: Inj
 }
 
 function compileDeliveries({ document, raw }: Source, options: BindingOptions, problems: ProblemList): AskedDelivery[] {
-  const { file, sysfs } = document.spec.propagation ?? {};
-  const at = ['spec', 'propagation', file === undefined ? 'sysfs' : 'file'];
-  if (file !== undefined && sysfs !== undefined) {
-    const second = ['spec', 'propagation', 'sysfs'];
-    problems.add(raw.atKey(second), second, 'sysfs means file, and file is there too', 'keep file');
-  }
-  if (file === undefined && sysfs === undefined) return [];
+  const { file, sysfs, socket } = document.spec.propagation ?? {};
   const { name: binding, workload, source, services } = options;
-  const { path = null, format = 'json' } = file ?? {};
-  return [{ binding, workload, source, services, way: 'file', path, format, at }];
+  const at = (key: string): Path => ['spec', 'propagation', key];
+  const asked = (way: AskedDelivery['way'], key: string, given: typeof file): AskedDelivery => {
+    const { path = null, format = 'json' } = given ?? {};
+    return { binding, workload, source, services, way, path, format, at: at(key) };
+  };
+  if (file !== undefined && sysfs !== undefined)
+    problems.add(raw.atKey(at('sysfs')), at('sysfs'), 'sysfs means file, and file is there too', 'keep file');
+  return [
+    ...(file === undefined && sysfs === undefined ? [] : [asked('file', file === undefined ? 'sysfs' : 'file', file)]),
+    ...(socket === undefined ? [] : [asked('socket', 'socket', socket)]),
+  ];
 }

@@ -1,6 +1,7 @@
 /**
  * Duty: what bindings ask to be delivered, and to whom → `DeliveryOptions`.
- * Holds: a file has one owner, whom a WorkloadIdentity that this proxy grants names by uid or user; no two have one path.
+ * Holds: a file has one owner, whom a WorkloadIdentity that this proxy grants names by uid or user; readers of a socket are
+ *   known by their user, and by nothing else; no two have one path.
  * Not here: the words of a binding (compile-binding.ts); whether the path can be used (delivery/).
  */
 import { normalize } from 'node:path';
@@ -24,6 +25,8 @@ export interface DeliveryContext {
 
 type Raw = ShapedAs<'CredentialBinding'>['raw'];
 
+/** Of `sun_path`, without the final NUL. */
+const MAX_SOCKET_BYTES = 107;
 const INSTANCE = /\{\{\s*workload\.instance\s*\}\}/;
 
 export function compileDeliveries(bindings: readonly CompiledBinding[], context: DeliveryContext): DeliveryOptions[] {
@@ -35,6 +38,10 @@ export function compileDeliveries(bindings: readonly CompiledBinding[], context:
       const identities = context.identities.filter(({ workload }) => workload === asked.workload);
       // Another proxy grants it, and delivers it.
       if (identities.length === 0) return [];
+      if (asked.way === 'socket') {
+        checkReaders(raw, at, asked.workload, identities, context.problems);
+        return { ...asked, owner: null };
+      }
       const owner = ownerOf(raw, at, asked.workload, identities, context.problems);
       return owner === null ? [] : { ...asked, owner };
     }),
@@ -71,10 +78,32 @@ function ownerOf(
   return only.startsWith('uid ') ? { uid: Number(value) } : { user: value };
 }
 
+/** One identity that says more than the user would be weaker here than it looks. */
+function checkReaders(
+  raw: Raw,
+  at: Path,
+  workload: string,
+  identities: readonly WorkloadIdentityOptions[],
+  problems: ProblemList,
+): void {
+  const isOfUser = (key: string): boolean => key === 'unix:uid' || key === 'unix:user';
+  const isKnown = identities.some(
+    ({ selectors }) => selectors.length > 0 && selectors.every(({ key }) => isOfUser(key)),
+  );
+  if (isKnown) return;
+  const hint = 'give it an identity with unix:uid or unix:user and no other selector, or use injection: {}';
+  problems.add(
+    raw.atKey(at),
+    at,
+    `of a reader of a socket the user is known alone, and ${workload} asks for more`,
+    hint,
+  );
+}
+
 function checkPath(
   raw: Raw,
   at: Path,
-  { path, binding }: Pick<DeliveryOptions, 'path' | 'binding'>,
+  { path, binding, way }: Pick<DeliveryOptions, 'path' | 'binding' | 'way'>,
   byPath: Map<string, string>,
   problems: ProblemList,
 ): void {
@@ -82,6 +111,13 @@ function checkPath(
   const place = [...at, 'path'];
   if (normalize(path) !== path || path.endsWith('/'))
     problems.add(raw.at(place), place, 'the path is not plain', 'write it without ".", "..", "//" and a final slash');
+  if (way === 'socket' && Buffer.byteLength(path) > MAX_SOCKET_BYTES)
+    problems.add(
+      raw.at(place),
+      place,
+      `the path of a socket has at most ${MAX_SOCKET_BYTES} bytes`,
+      'name a shorter one',
+    );
   const other = byPath.get(path);
   if (other !== undefined)
     problems.add(raw.at(place), place, `the binding ${other} has the same path`, 'give each binding a file of its own');
@@ -97,5 +133,5 @@ function checkSource(
   const source = sources.find((each) => each.name === name);
   if (source === undefined || !(INSTANCE.test(source.path) || INSTANCE.test(source.auth.role))) return;
   const hint = 'use {{workload.id}} in the source, or injection: {}';
-  problems.add(raw.atKey(at), at, `the source ${name} names the instance, and a file is for every instance`, hint);
+  problems.add(raw.atKey(at), at, `the source ${name} names the instance, and a delivery is for every instance`, hint);
 }

@@ -198,6 +198,7 @@ export const credentialSource = z.strictObject({
 });
 
 const filePath = spelled('an absolute path', /^\/\P{Cc}{1,1000}$/u, '/run/agent/key.json');
+const delivery = z.strictObject({ path: filePath.optional(), format: z.enum(['json', 'raw', 'env']).optional() });
 const methods = list(method);
 const paths = list(path);
 /** One of them; which, is for compile-binding.ts to say. */
@@ -226,10 +227,9 @@ export const credentialBinding = z.strictObject({
     propagation: z
       .strictObject({
         injection: injection.optional(),
-        file: z
-          .strictObject({ path: filePath.optional(), format: z.enum(['json', 'raw', 'env']).optional() })
-          .optional(),
+        file: delivery.optional(),
         sysfs: empty.optional(),
+        socket: delivery.optional(),
       })
       .optional(),
   }),

@@ -72,6 +72,7 @@ export interface DeliveryOrder {
   readonly source: string;
   /** `document`: the source's answer as it was sent, in place of its parts. */
   readonly form: 'parts' | 'document';
+  readonly way: 'file' | 'socket';
 }
 
 export interface LeaseListing {
@@ -89,7 +90,6 @@ export interface BindingStanding extends SlotStanding {
   readonly workload: string;
   readonly instance: string | null;
   readonly binding: string;
-  /** Of a delivery, not of requests. */
-  readonly isDelivered: boolean;
+  readonly way: 'injection' | DeliveryOrder['way'];
   readonly source: string;
 }

@@ -172,7 +172,7 @@ export class LeaseCache {
     }));
   }
 
-  standings(): readonly Omit<BindingStanding, 'isDelivered'>[] {
+  standings(): readonly Omit<BindingStanding, 'way'>[] {
     return [...this.#slots.values()].map(({ subject: { workload, binding, source }, standing }) => ({
       workload: workload.name,
       instance: workload.instance,

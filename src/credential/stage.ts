@@ -7,7 +7,7 @@
  * Not here: leases (lease-cache.ts), where credentials come from (sources/).
  */
 import type { Clock } from '../core/clock.ts';
-import type { CredentialStage, DeliveryOrder } from './credential.ts';
+import type { BindingStanding, CredentialStage, DeliveryOrder } from './credential.ts';
 import { DELIVERY_SIGN, LeaseCache, type LeaseEvent } from './lease-cache.ts';
 import type { CredentialSource } from './source.ts';
 import { SourceDirectory, type SourceDirectoryOptions } from './sources/directory.ts';
@@ -33,8 +33,7 @@ export interface Sources {
   close(): Promise<void>;
 }
 
-const DELIVERED = `${DELIVERY_SIGN}file`;
-const deliveredBinding = ({ binding }: DeliveryOrder): string => `${binding}${DELIVERED}`;
+const deliveredBinding = ({ binding, way }: DeliveryOrder): string => `${binding}${DELIVERY_SIGN}${way}`;
 
 export function createCredentialStage(options: SourceDirectoryOptions & LeaseOptions): CredentialStage {
   return createStageOver(new SourceDirectory(options), options);
@@ -70,9 +69,11 @@ export function createStageOver(sources: Sources, options: LeaseOptions): Creden
     list: () => cache.list(),
     standings: () =>
       cache.standings().map((standing) => {
-        const isDelivered = standing.binding.endsWith(DELIVERED);
-        const binding = isDelivered ? standing.binding.slice(0, -DELIVERED.length) : standing.binding;
-        return { ...standing, binding, isDelivered };
+        const [binding = '', way = 'injection'] = standing.binding.split(DELIVERY_SIGN) as [
+          string,
+          BindingStanding['way']?,
+        ];
+        return { ...standing, binding, way };
       }),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Duty: one credential that is kept in one file, from the start to the end.
+ * Duty: one credential that is kept in one file (or behind one socket), from the start to the end.
  * In → Out: a delivery of the configuration → the file, another at every new lease, none when there is no lease.
  * Holds: the audit has it before the file is there; the former lease is given back when its successor is in the file; the file
  *   is gone when its lease is over, or at once where the source refuses the workload.

@@ -72,19 +72,29 @@ export class PrivateFiles {
   prepare(path: string, uid: number): string {
     const folder = this.#folderOf(dirname(path), uid);
     const real = join(folder, basename(path));
-    if (!this.#written.has(real) && lstatSync(real, { throwIfNoEntry: false }) !== undefined)
-      throw refused(`${real} is there already and not ours; remove it, or name another propagation.file.path`);
+    this.#assertFree(real, 'file');
     const draft = this.#draft(real, Buffer.alloc(0), uid);
     unlinkSync(draft);
     return real;
   }
 
+  /** As `prepare`, for a socket, which need not be on a tmpfs: it holds nothing. @throws EgressError `configuration_invalid`. */
+  prepareSocket(path: string): string {
+    const real = join(this.#folderOf(dirname(path), this.#ownUid, true, false), basename(path));
+    this.#assertFree(real, 'socket');
+    return real;
+  }
+
+  /** What is to be removed after a crash. */
+  enter(path: string): void {
+    if (this.#written.has(path)) return;
+    this.#written.add(path);
+    this.#journal.write([...this.#written]);
+  }
+
   /** `path` as `prepare` gave it. Readers see the file of before or this one, never a part. */
   write(path: string, bytes: Buffer, uid: number): void {
-    if (!this.#written.has(path)) {
-      this.#written.add(path);
-      this.#journal.write([...this.#written]);
-    }
+    this.enter(path);
     const draft = this.#draft(path, bytes, uid);
     try {
       renameSync(draft, path);
@@ -99,6 +109,11 @@ export class PrivateFiles {
     if (!this.#written.delete(path)) return;
     unlinkIfThere(path);
     this.#journal.write([...this.#written]);
+  }
+
+  #assertFree(path: string, way: 'file' | 'socket'): void {
+    if (!this.#written.has(path) && lstatSync(path, { throwIfNoEntry: false }) !== undefined)
+      throw refused(`${path} is there already and not ours; remove it, or name another propagation.${way}.path`);
   }
 
   #draft(path: string, bytes: Buffer, uid: number): string {
@@ -127,10 +142,10 @@ export class PrivateFiles {
   }
 
   /** Made where it is missing; without links. */
-  #folderOf(folder: string, uid: number, isOwn = true): string {
+  #folderOf(folder: string, uid: number, isOwn = true, inMemory = true): string {
     if (lstatSync(folder, { throwIfNoEntry: false }) === undefined) {
-      const made = join(this.#folderOf(dirname(folder), uid, false), basename(folder));
-      if (!isInMemory(dirname(made))) throw notInMemory(made);
+      const made = join(this.#folderOf(dirname(folder), uid, false, inMemory), basename(folder));
+      if (inMemory && !isInMemory(dirname(made))) throw notInMemory(made);
       try {
         mkdirSync(made, { mode: 0o700 });
         chmodSync(made, FOLDER_MODE);
@@ -140,7 +155,7 @@ export class PrivateFiles {
     }
     const real = realpathSync(folder);
     this.#assertSafe(real, uid, !isOwn);
-    if (isOwn && !isInMemory(real)) throw notInMemory(real);
+    if (isOwn && inMemory && !isInMemory(real)) throw notInMemory(real);
     return real;
   }
 
@@ -171,7 +186,8 @@ function removeLeft(path: string, ownUid: number): void {
     // A folder that somebody else got meanwhile is not ours to tidy.
     if (uid !== 0 && uid !== ownUid) return;
     const facts = lstatSync(path, { throwIfNoEntry: false });
-    if (facts?.isFile() === true && (facts.mode & 0o777) === FILE_MODE) unlinkIfThere(path);
+    if (facts?.isSocket() === true || (facts?.isFile() === true && (facts.mode & 0o777) === FILE_MODE))
+      unlinkIfThere(path);
     for (const name of readdirSync(dirname(path)))
       if (isDraftOf(basename(path), name)) unlinkIfThere(join(dirname(path), name));
   } catch {

@@ -6,14 +6,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProxyStatus } from '../../src/client/answers.ts';
+import { openPeerCredentials } from '../../src/delivery/peer-credentials.ts';
 import { isInMemory } from '../../src/delivery/private-file.ts';
 import { openSandboxedProxy, type SandboxedProxy } from '../clients/harness.ts';
+import { readSocketAs } from '../fakes/socket-reader.ts';
 import { type FileBinding, ownerUid, withFiles } from './delivery-policy.ts';
 import { until } from './worker-world.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LAUNCHER = join(ROOT, 'src', 'launch.js');
 const isRoot = process.getuid?.() === 0;
+const peerOf = await openPeerCredentials();
 const SLOW = { timeout: 90_000 };
 let folder = '';
 let sandboxed: SandboxedProxy | null = null;
@@ -142,6 +145,35 @@ describe.skipIf(!isInMemory('/dev/shm'))('a key in a file (skipped where /dev/sh
     expect(isAlive(moved)).toBe(false);
     expect(statusOf('key')).toBeUndefined();
   });
+
+  it.skipIf(peerOf === null)(
+    'is read at a socket by the workload alone, each time anew (skipped where this Node has no node:ffi)',
+    SLOW,
+    async () => {
+      sandboxed = await openSandboxedProxy((policy) =>
+        withFiles(policy, [{ ...binding('key'), way: 'socket' }], '12s').replaceAll(/,? ?format: json/g, ''),
+      );
+      await until(() => statusOf('key')?.state === 'Ready');
+      expect(statusOf('key')).toMatchObject({ way: 'socket', path: at('key'), services: [] });
+      const keyOf = async (): Promise<string> =>
+        (JSON.parse((await readSocketAs(ownerUid(), at('key'))).text) as { api_key: string }).api_key;
+      const first = await keyOf();
+      expect(isAlive(first)).toBe(true);
+      if (isRoot) expect((await readSocketAs(ownerUid() + 1, at('key'))).text).toBe('');
+      await until(() => (statusOf('key')?.generation ?? 0) > 1);
+      const second = await keyOf();
+      expect([second === first, isAlive(second)]).toEqual([false, true]);
+      const lines = sandboxed.auditLines().filter(({ kind }) => kind === 'delivery');
+      expect(lines.filter(({ event }) => event === 'intent')).toMatchObject([
+        { uid: ownerUid(), pid: expect.any(Number), generation: 1, path: at('key') },
+        { uid: ownerUid(), generation: expect.any(Number), accessor: expect.any(String) },
+      ]);
+      if (isRoot) expect(lines.find(({ event }) => event === 'refused')).toMatchObject({ uid: ownerUid() + 1 });
+      await sandboxed.close();
+      sandboxed = null;
+      expect(existsSync(at('key'))).toBe(false);
+    },
+  );
 
   it('fails with a reason where the source refuses, and the others do not mind', SLOW, async () => {
     sandboxed = await openSandboxedProxy((policy) =>

@@ -7,7 +7,9 @@ export const ownerUid = (): number => (process.getuid?.() === 0 ? OTHER_UID : (p
 
 export interface FileBinding {
   readonly name: string;
+  /** `{ path: … }` */
   readonly file: string;
+  readonly way?: 'file' | 'socket';
   /** A role that does not exist lets it fail. */
   readonly role?: string;
   /** Below `/v1/`. */
@@ -23,7 +25,7 @@ metadata: { name: filer }
 spec: { workloadID: filer, selectors: [{ unix:uid: [${ownerUid()}] }] }
 `;
   const documents = bindings.map(
-    ({ name, file, role = 'openai-apikeys-filer', path = 'openai/creds/filer' }) => `
+    ({ name, file, way = 'file', role = 'openai-apikeys-filer', path = 'openai/creds/filer' }) => `
 ---
 apiVersion: countersign.dev/v1alpha1
 kind: CredentialSource
@@ -33,7 +35,7 @@ spec: { vault: { address: sandbox, role: ${role}, path: ${path} } }
 apiVersion: countersign.dev/v1alpha1
 kind: CredentialBinding
 metadata: { name: ${name} }
-spec: { workloadID: filer, credentialSource: ${name}-source, propagation: { file: ${file} } }
+spec: { workloadID: filer, credentialSource: ${name}-source, propagation: { ${way}: ${file} } }
 `,
   );
   return [policy.replace('keyLifetime: 1h', `keyLifetime: ${keyLifetime}`), identity, ...documents].join('');

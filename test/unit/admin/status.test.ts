@@ -16,12 +16,12 @@ const configuration = load(
     binding('propagation: { file: { path: /run/x/key } }', 'filed'),
 );
 const leaseOf = (more: Partial<BindingStanding>): BindingStanding => ({
-  ...{ workload: 'w', instance: null, binding: 'b', source: 'c', isDelivered: false },
+  ...{ workload: 'w', instance: null, binding: 'b', source: 'c', way: 'injection' },
   ...{ lease: null, generation: 0, isPending: false, error: null, changedAt: 1_000 },
   ...more,
 });
 const deliveryOf = (more: Partial<DeliveryListing>): DeliveryListing => ({
-  ...{ binding: 'filed', workload: 'w', source: 'c', path: '/run/x/key' },
+  ...{ binding: 'filed', workload: 'w', source: 'c', way: 'file', path: '/run/x/key' },
   ...{ lease: null, generation: null, error: null, changedAt: 1_000 },
   ...more,
 });
@@ -73,7 +73,7 @@ describe('the status of bindings', () => {
     ],
     ['Failed', { error: failure }, {}, { state: 'Failed', reason: { code: 'credential_denied' } }],
   ])('says %s of a file', (_state, delivery, lease, expected) => {
-    const seen = rows([leaseOf({ binding: 'filed', isDelivered: true, ...lease })], [deliveryOf(delivery)]);
+    const seen = rows([leaseOf({ binding: 'filed', way: 'file', ...lease })], [deliveryOf(delivery)]);
     expect(seen.find(({ binding: name }) => name === 'filed')).toMatchObject(expected);
     expect(seen.find(({ way }) => way === 'injection')).toMatchObject({ state: 'Idle' });
   });

@@ -198,22 +198,26 @@ describe('files that nobody can be given', () => {
       owned(UID) + filed('{ format: toml }'),
       '20:76 spec.propagation.file.format: the text "toml" is not one of json, raw, env; known are env, json, raw',
     ],
+    'a socket whose readers must be more than a user': [
+      owned('{ unix:uid: [1001] }, { process:name: [python3] }') + binding('propagation: { socket: {} }'),
+      '20:60 spec.propagation.socket: of a reader of a socket the user is known alone, and w asks for more; give it an identity with unix:uid or unix:user and no other selector, or use injection: {}',
+    ],
+    'a socket with a path that the kernel does not take': [
+      owned(UID) + binding(`propagation: { socket: { path: /run/${'x'.repeat(103)} } }`),
+      '20:76 spec.propagation.socket.path: the path of a socket has at most 107 bytes; name a shorter one',
+    ],
     'a source for instances': [
       service(OPENAI) +
         identity(`{ workloadID: w, selectors: [${UID}] }`) +
         source('{ vault: { address: "https://v:8200", role: r, path: "kv/{{workload.instance}}" } }') +
         filed(),
-      '20:60 spec.propagation.file: the source c names the instance, and a file is for every instance; use {{workload.id}} in the source, or injection: {}',
+      '20:60 spec.propagation.file: the source c names the instance, and a delivery is for every instance; use {{workload.id}} in the source, or injection: {}',
     ],
   });
 });
 
 describe('what the language has and this version does not do', () => {
   refused({
-    'a socket': [
-      world() + binding('services: [s], propagation: { socket: {} }'),
-      '20:75 spec.propagation.socket: "socket" is not built yet; use file, or injection: {} to have the proxy send it',
-    ],
     observing: [
       proxy('{ mode: observe }'),
       '5:15 spec.mode: "observe" is not built yet; write enforce, or leave it out',

@@ -491,7 +491,7 @@ describe('standings', () => {
     arrive();
     const credential = await pending;
     expect(only()).toMatchObject({
-      ...{ workload: 'agent', binding: 'openai', source: 'vault', isDelivered: false },
+      ...{ workload: 'agent', binding: 'openai', source: 'vault', way: 'injection' },
       ...{ isPending: false, lease: credential.lease, error: null, generation: 1, changedAt: clock.now() },
     });
     source.wait = () => Promise.resolve();
@@ -509,15 +509,15 @@ describe('standings', () => {
   });
 
   it('tell a delivery from a request', async () => {
-    const order = { workload: workload(), binding: 'openai', source: 'vault', form: 'parts' } as const;
+    const order = { workload: workload(), binding: 'openai', source: 'vault', form: 'parts', way: 'file' } as const;
     await stage.deliver(order, never);
     await obtain();
-    expect(stage.standings().map(({ binding, isDelivered }) => [binding, isDelivered])).toEqual([
-      ['openai', true],
-      ['openai', false],
+    expect(stage.standings().map(({ binding, way }) => [binding, way])).toEqual([
+      ['openai', 'file'],
+      ['openai', 'injection'],
     ]);
     await stage.endDelivery(order);
-    expect(stage.standings().map(({ isDelivered }) => isDelivered)).toEqual([false]);
+    expect(stage.standings().map(({ way }) => way)).toEqual(['injection']);
     expect(source.grants.map(({ revocations }) => revocations)).toEqual([1, 0]);
   });
 });

@@ -32,8 +32,11 @@ describe.skipIf(!isInMemory('/dev/shm'))('the deliveries of a revision (skipped 
       ...{ clock, ownUid, folder, credential: stage, userIdOf },
       files: new PrivateFiles(ownUid, { read: () => [], write: () => {} }),
       describe: async (name) => workload(name),
+      peers: async () => null,
+      workloadOf: () => null,
       announce: async () => {},
       observe: () => {},
+      refused: () => {},
     });
   });
   afterEach(() => rmSync(folder, { recursive: true }));
@@ -68,11 +71,17 @@ describe.skipIf(!isInMemory('/dev/shm'))('the deliveries of a revision (skipped 
     expect([deliveries.list(), source.grants[1]?.revocations]).toEqual([[], 1]);
   });
 
-  it('are refused for a user that is not there, by the name of the binding', () => {
-    expect(() => deliveries.check([optionsOf({ owner: { user: 'no-such-user' } })])).toThrow(
+  it('are refused for a user that is not there, by the name of the binding', async () => {
+    await expect(deliveries.check([optionsOf({ owner: { user: 'no-such-user' } })])).rejects.toThrow(
       /team\/key: \/etc\/passwd has no user no-such-user, whose file it would be; write unix:uid/,
     );
-    if (ownUid === 0) deliveries.check([optionsOf({ owner: { user: 'root' } })]);
+    if (ownUid === 0) await deliveries.check([optionsOf({ owner: { user: 'root' } })]);
+  });
+
+  it('are refused at a socket where the kernel cannot be asked for its readers', async () => {
+    await expect(deliveries.check([optionsOf({ way: 'socket', owner: null })])).rejects.toThrow(
+      /team\/key: propagation.socket asks the kernel .* needs Linux and Node 26.1 or newer \(node:ffi\); use file/,
+    );
   });
 
   it('of the proxies of one user are apart by their names', () => {

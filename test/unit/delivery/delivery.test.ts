@@ -19,7 +19,7 @@ const OPTIONS: DeliveryOptions = {
   format: 'raw',
   owner: { uid: 1001 },
 };
-const ORDER: DeliveryOrder = { workload: workload(), binding: 'b', source: 'vault', form: 'parts' };
+const ORDER: DeliveryOrder = { workload: workload(), binding: 'b', source: 'vault', form: 'parts', way: 'file' };
 let clock: FakeClock;
 let source: FakeSource;
 let stage: CredentialStage;

@@ -13,6 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -133,6 +134,21 @@ describe.skipIf(!hasMemory)('a private file (skipped where /dev/shm is no tmpfs)
     new PrivateFiles(ownUid, journal);
     expect([existsSync(path), existsSync(draft), existsSync(other)]).toEqual([false, false, true]);
     expect(journal.paths).toEqual([]);
+  });
+
+  it('of a socket, which may lie on a disk, the place is kept and tidied in the same way', async () => {
+    const disk = mkdtempSync(join(tmpdir(), 'countersign-disk-'));
+    const path = files.prepareSocket(join(disk, 'deep', 'key.sock'));
+    files.enter(path);
+    const server = createServer().listen(path);
+    await new Promise((resolve) => server.once('listening', resolve));
+    expect(journal.paths).toEqual([path]);
+    const other = new PrivateFiles(ownUid, { read: () => [], write: () => {} });
+    expect(() => other.prepareSocket(path)).toThrow(/is there already and not ours.*propagation.socket.path/);
+    new PrivateFiles(ownUid, journal);
+    expect(existsSync(path)).toBe(false);
+    server.close();
+    rmSync(disk, { recursive: true });
   });
 
   it('removes nothing that is not its own', () => {
