@@ -112,7 +112,7 @@ const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32;
 export function createCredentials(ground: Ground, clock: Clock, onRetired: (key: string) => void): CredentialStage {
   return createCredentialStage({
     sources: () => ground.current.configuration.sources,
-    mintToken: async (workload, audience) => ground.issuer.mint(workload, audience),
+    mintToken: (workload, audience) => ground.issuer.mint(workload, audience),
     sandboxVaultAddress: ground.sandbox?.vault.address ?? null,
     maxLeasesPerWorkload: ground.current.configuration.proxy.limits.maxLeasesPerWorkload,
     clock,

@@ -13,18 +13,16 @@ import { type AuditSink, type AuditStage, createAuditStage } from './audit/excha
 import { openFileSink } from './audit/sinks/file-sink.ts';
 import type { Configuration } from './config/configuration.ts';
 import type { Clock } from './core/clock.ts';
+import { type Issuing, openIssuing } from './issuing.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SandboxOptions } from './sandbox/options.ts';
-import { makeStateDirectory, openKeyFile, readKeyFile, replaceKeyFile } from './store/key-file.ts';
+import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
 import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import type { UpstreamOptions } from './upstream/options.ts';
 import { createAttestation } from './workload/attestation.ts';
 import { createWorkloadStage, type WorkloadStage } from './workload/identify.ts';
 import { InstanceRegistry } from './workload/instances.ts';
-import { createIssuer, type Issuer } from './workload/issuer.ts';
-import { type IssuerEndpoint, openIssuerEndpoint } from './workload/issuer-endpoint.ts';
-import { type IssuerKeyFile, type IssuerKeys, type KeyChange, openIssuerKeys } from './workload/issuer-keys.ts';
 import { rememberPlaceholders } from './workload/placeholders.ts';
 
 /** Whoever builds pushes how to end it; ended in reverse order. */
@@ -51,7 +49,7 @@ export function openAuthority(configuration: Configuration, ownUid: number, cloc
 }
 
 /** What the stages stand on. */
-export interface Ground {
+export interface Ground extends Issuing {
   /** Swapped whole by a reload; every request reads it anew. */
   readonly current: { configuration: Configuration };
   readonly log: Log;
@@ -63,9 +61,6 @@ export interface Ground {
   readonly audit: AuditStage;
   readonly instances: InstanceRegistry;
   readonly workload: WorkloadStage;
-  readonly issuer: Issuer;
-  readonly issuerKeys: IssuerKeys;
-  readonly issuerEndpoint: IssuerEndpoint;
   readonly sandbox: Sandbox | null;
 }
 
@@ -100,17 +95,9 @@ export async function openGround(
     identities: () => current.configuration.identities,
     clock,
   });
-  const issuerKeys = openIssuerKeys({
-    file: issuerKeyFile(join(proxy.stateDirectory, 'issuer-keys.json'), options.ownUid),
-    clock,
-    keyLifetimeMs: proxy.issuer.keyLifetimeMs,
-    observe: (change) => noteKeyChange(log, audit, change),
-  });
-  closers.push(async () => issuerKeys.close());
-  const issuer = createIssuer({ ...proxy.issuer, keys: issuerKeys, clock });
-  const issuerEndpoint = await openIssuerEndpoint(issuer, proxy.issuer);
-  closers.push(() => issuerEndpoint.close());
-  const sandbox = proxy.sandbox === null ? null : await startSandbox(proxy.sandbox, configuration, issuer.url, clock);
+  const issuing = await openIssuing(proxy, { ownUid: options.ownUid, log, audit, clock }, closers);
+  const sandbox =
+    proxy.sandbox === null ? null : await startSandbox(proxy.sandbox, configuration, issuing.issuer.url, clock);
   if (sandbox !== null) closers.push(() => sandbox.close());
   return {
     current,
@@ -122,25 +109,9 @@ export async function openGround(
     audit,
     instances,
     workload,
-    issuer,
-    issuerKeys,
-    issuerEndpoint,
+    ...issuing,
     sandbox,
   };
-}
-
-const issuerKeyFile = (path: string, ownUid: number): IssuerKeyFile => ({
-  path,
-  read: () => readKeyFile(path, ownUid),
-  write: (bytes) => replaceKeyFile(path, bytes, 0o400),
-});
-
-function noteKeyChange(log: Log, audit: AuditStage, { kind, kid }: KeyChange): void {
-  if (kind === 'failed') log.error('the issuer’s next key cannot be written; the present one goes on signing');
-  else {
-    log.info('the issuer’s keys changed', { event: kind, kid });
-    audit.note({ kind: 'issuer-key', event: kind, kid });
-  }
 }
 
 async function startSandbox(

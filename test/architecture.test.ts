@@ -18,6 +18,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'crew-front.ts': ['*'],
   'deliver.ts': ['*'],
   'policy-files.ts': ['*'],
+  'issuing.ts': ['*'],
   'ground.ts': ['*'],
   'instance-desk.ts': ['*'],
   'worker.ts': ['*'],

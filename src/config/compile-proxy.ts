@@ -111,6 +111,7 @@ function compileIssuer({ issuer = {}, sandbox }: Spec, read: ProxyReader): Proxy
     listen: read.listen(issuer.listen, at('listen'), ISSUER_PORT),
     tokenLifetimeMs: read.duration(at('tokenLifetime'), issuer.tokenLifetime, 5 * MINUTE, SECOND, 10 * MINUTE),
     keyLifetimeMs: read.duration(at('keyLifetime'), issuer.keyLifetime, 7 * DAY, HOUR, 90 * DAY),
+    transit: compileTransit(issuer, read),
     tls:
       issuer.tls === undefined
         ? null
@@ -118,6 +119,32 @@ function compileIssuer({ issuer = {}, sandbox }: Spec, read: ProxyReader): Proxy
             certificateFile: read.path(issuer.tls.certificateFile) ?? issuer.tls.certificateFile,
             keyFile: read.path(issuer.tls.keyFile) ?? issuer.tls.keyFile,
           },
+  };
+}
+
+function compileTransit(
+  { transit, keyLifetime }: NonNullable<Spec['issuer']>,
+  read: ProxyReader,
+): ProxyOptions['issuer']['transit'] {
+  if (transit === undefined) return null;
+  const at = (key: string): Path => ['spec', 'issuer', 'transit', key];
+  if (keyLifetime !== undefined)
+    read.report(
+      ['spec', 'issuer', 'keyLifetime'],
+      'keys in transit are rotated there',
+      'leave it out, and set auto_rotate_period of the key',
+    );
+  if (/^http:\/\/(?!localhost\b|127\.|\[::1\])/.test(transit.address))
+    read.warn(at('address'), 'the token of transit crosses the network in clear; use https');
+  const caFile = read.path(transit.caFile);
+  if (caFile !== null) read.roots(at('caFile'), [caFile]);
+  return {
+    address: transit.address,
+    namespace: transit.namespace ?? null,
+    caFile,
+    mount: transit.mount ?? 'transit',
+    key: transit.key,
+    tokenFile: read.path(transit.tokenFile) ?? transit.tokenFile,
   };
 }
 
@@ -287,6 +314,10 @@ class ProxyReader {
   report(at: Path, message: string, hint: string): void {
     const position = this.#source?.raw.at(at) ?? { file: '(defaults)', line: 1, column: 1 };
     this.#context.problems.add(position, at, message, hint);
+  }
+
+  warn(at: Path, message: string): void {
+    if (this.#source !== null) this.#context.problems.warn(this.#source.raw.at(at), at, message);
   }
 
   #ip(at: Path, text: string): string {

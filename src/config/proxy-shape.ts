@@ -3,7 +3,7 @@
  * Holds: everything may be left out; the defaults are in compile-proxy.ts.
  */
 import { z } from 'zod';
-import { apiVersion, count, duration, metadata, name, ownPort, port, size, spelled, text } from './shapes.ts';
+import { apiVersion, count, duration, metadata, mount, name, ownPort, port, size, spelled, text } from './shapes.ts';
 
 const ipAddress = spelled('an IP address', /^[0-9A-Fa-f.:]{2,45}$/, '127.0.0.1');
 const listen = z.strictObject({ address: ipAddress.optional(), port: ownPort.optional() });
@@ -126,6 +126,16 @@ export const proxy = z.strictObject({
         tokenLifetime: duration.optional(),
         keyLifetime: duration.optional(),
         tls: z.strictObject({ certificateFile: text, keyFile: text }).optional(),
+        transit: z
+          .strictObject({
+            address: spelled('an origin without path', /^https?:\/\/[^/?#@\s]{1,300}$/, 'https://vault.internal:8200'),
+            namespace: text.optional(),
+            caFile: text.optional(),
+            mount: mount.optional(),
+            key: spelled('the name of a key', /^[A-Za-z0-9_.-]{1,128}$/, 'countersign-issuer'),
+            tokenFile: text,
+          })
+          .optional(),
       })
       .optional(),
     attestation: attestation.optional(),

@@ -158,7 +158,7 @@ export const workloadIdentity = z.strictObject({
   }),
 });
 
-const mount = spelled(
+export const mount = spelled(
   'a mount without "auth/" and outer slashes',
   /^[A-Za-z0-9_.-]+(?:\/[A-Za-z0-9_.-]+){0,7}$/,
   'jwt',

@@ -34,6 +34,11 @@ export class Secret {
     return new Secret(own);
   }
 
+  /** Another box with the same bytes and an end of its own. @throws EgressError `secret_destroyed`. */
+  clone(): Secret {
+    return Secret.copyOf(this.reveal());
+  }
+
   get byteLength(): number {
     return this.#bytes?.length ?? 0;
   }

@@ -119,7 +119,9 @@ export class Deliveries {
       }),
     );
     for (const options of all) {
-      if (this.#running.has(keyOf(options))) continue;
+      const kept = this.#running.get(keyOf(options));
+      kept?.delivery.nudge();
+      if (kept !== undefined) continue;
       // `check` let it pass; a folder may have changed since.
       await this.#begin(options).catch((thrown: unknown) =>
         this.#parts.observe(options, options.path ?? this.#parts.folder, {

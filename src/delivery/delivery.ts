@@ -76,6 +76,16 @@ export class Delivery {
     this.#step = this.#next();
   }
 
+  /** The policy has changed: whatever it waits for may be there now. */
+  nudge(): void {
+    const poll = this.#poll;
+    // While it asks there is nothing to hurry.
+    if (poll === null || this.#end.signal.aborted) return;
+    poll.cancel();
+    this.#poll = null;
+    this.begin();
+  }
+
   /** The file is gone and the lease given back when this resolves. */
   async close(): Promise<void> {
     this.#end.abort();
@@ -88,7 +98,8 @@ export class Delivery {
     const delayMs = await this.#renewed().catch((thrown: unknown) => this.#failed(toEgressError(thrown)));
     if (this.#end.signal.aborted) return;
     this.#poll = this.#parts.clock.schedule(delayMs, () => {
-      this.#step = this.#next();
+      this.#poll = null;
+      this.begin();
     });
   }
 

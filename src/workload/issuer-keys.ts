@@ -16,8 +16,10 @@ import {
   sign,
   verify,
 } from 'node:crypto';
+import { base64UrlLength, writeBase64Url } from '../core/base64.ts';
 import type { Clock, ScheduledTask } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
+import { allocateSecretBytes } from '../core/secret.ts';
 
 export interface IssuerKeysParts {
   readonly file: IssuerKeyFile;
@@ -47,7 +49,8 @@ export type PublicJwk = Readonly<Record<'kty' | 'crv' | 'x' | 'y' | 'kid' | 'alg
 
 export interface SigningKey {
   readonly kid: string;
-  readonly key: KeyObject;
+  /** ES256 in base64url, which the caller zeroes. @throws EgressError `credential_*` where another holds the key. */
+  sign(bytes: Buffer): Buffer | Promise<Buffer>;
 }
 
 export interface KeyListing {
@@ -64,7 +67,8 @@ export interface IssuerKeys {
   readonly published: readonly PublicJwk[];
   /**
    * Another key signs from now on. `revoke`: every key of before is dropped at once, for whoever has read the file has them all.
-   * @throws EgressError `overload`, `internal` where the file cannot be written; nothing has changed then.
+   * @throws EgressError `overload`; `internal` where the file cannot be written, and nothing has changed then;
+   *   `configuration_invalid` where the keys are rotated elsewhere.
    */
   rotate(options: { readonly revoke: boolean }): void;
   list(): readonly KeyListing[];
@@ -73,7 +77,9 @@ export interface IssuerKeys {
 
 type KeyState = 'next' | 'current' | 'former';
 
-interface Entry extends SigningKey {
+interface Entry {
+  readonly kid: string;
+  readonly key: KeyObject;
   readonly state: KeyState;
   readonly sinceMonotonicMs: number;
   readonly jwk: PublicJwk;
@@ -81,7 +87,7 @@ interface Entry extends SigningKey {
 
 const MINUTE = 60_000;
 /** The longest that issuer.ts lets a token live, and what a verifier may add for its clock: Vault adds 150 s and 60 s. */
-const RETENTION_MS = 10 * MINUTE + 5 * MINUTE;
+export const RETENTION_MS = 10 * MINUTE + 5 * MINUTE;
 const MAX_OVERLAP_MS = 24 * 60 * MINUTE;
 const MAX_KEYS = 16;
 const RETRY_MS = MINUTE;
@@ -110,7 +116,8 @@ class Ring implements IssuerKeys {
   }
 
   get current(): SigningKey {
-    return currentOf(this.#entries);
+    const { kid, key } = currentOf(this.#entries);
+    return { kid, sign: (bytes) => signatureOf(bytes, key) };
   }
 
   get published(): readonly PublicJwk[] {
@@ -242,11 +249,25 @@ function newEntry(state: KeyState, sinceMonotonicMs: number): Entry {
 }
 
 function entryOf(key: KeyObject, state: KeyState, sinceMonotonicMs: number): Entry {
-  const { kty, crv, x, y } = createPublicKey(key).export({ format: 'jwk' });
+  const jwk = publicJwkOf(createPublicKey(key));
+  return { key, kid: jwk.kid, state, sinceMonotonicMs, jwk };
+}
+
+function signatureOf(bytes: Buffer, key: KeyObject): Buffer {
+  const signature = sign('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' });
+  const digits = allocateSecretBytes(base64UrlLength(signature.length));
+  writeBase64Url(signature, digits, 0);
+  signature.fill(0);
+  return digits;
+}
+
+/** @throws where the key is not on P-256. */
+export function publicJwkOf(publicKey: KeyObject): PublicJwk {
+  const { kty, crv, x, y } = publicKey.export({ format: 'jwk' });
   if (kty !== 'EC' || crv !== 'P-256' || x === undefined || y === undefined) throw new Error('not on P-256');
   // RFC 7638: the members that count, in the order of their names.
   const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url');
-  return { key, kid, state, sinceMonotonicMs, jwk: { kty, crv, x, y, kid, alg: 'ES256', use: 'sig' } };
+  return { kty, crv, x, y, kid, alg: 'ES256', use: 'sig' };
 }
 
 const VERSION = 1;

@@ -7,18 +7,17 @@
  * Source: RFC 7519; RFC 7517; OpenID Connect Discovery 1.0 §4; SPIFFE JWT-SVID §3.
  * Not here: the keys and their rotation (issuer-keys.ts), the endpoint (issuer-endpoint.ts).
  */
-import { type KeyObject, randomBytes, sign } from 'node:crypto';
-import { base64UrlLength, writeBase64Url } from '../core/base64.ts';
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import { allocateSecretBytes, Secret } from '../core/secret.ts';
-import type { IssuerKeys } from './issuer-keys.ts';
+import type { IssuerKeys, SigningKey } from './issuer-keys.ts';
 import type { IssuerOptions } from './options.ts';
 import type { Workload } from './workload.ts';
 
 export interface IssuerParts extends Pick<IssuerOptions, 'url' | 'tokenLifetimeMs'> {
   /** The issuer does not close them. */
-  readonly keys: IssuerKeys;
+  readonly keys: Pick<IssuerKeys, 'current' | 'published'>;
   readonly clock: Clock;
 }
 
@@ -27,8 +26,8 @@ export interface Issuer {
   readonly url: string;
   /** Tells the URL of the endpoint; counts where the options have none. */
   locate(endpointUrl: string): void;
-  /** A JWT that the caller destroys. @throws EgressError `internal`. */
-  mint(workload: Workload, audience: readonly string[]): Secret;
+  /** A JWT that the caller destroys. @throws EgressError `internal`, `credential_*` where another holds the key. */
+  mint(workload: Workload, audience: readonly string[]): Promise<Secret>;
   readonly documents: IssuerDocuments;
 }
 
@@ -68,10 +67,10 @@ class Es256Issuer implements Issuer {
     this.#url ??= endpointUrl;
   }
 
-  mint(workload: Workload, audience: readonly string[]): Secret {
+  async mint(workload: Workload, audience: readonly string[]): Promise<Secret> {
     const { clock, keys, tokenLifetimeMs } = this.#parts;
     const issuedAt = Math.floor(clock.now() / 1000);
-    const { kid, key } = keys.current;
+    const key = keys.current;
     const claims = {
       workload: workload.name,
       ...(workload.instance === null ? {} : { instance: workload.instance }),
@@ -84,7 +83,7 @@ class Es256Issuer implements Issuer {
       exp: issuedAt + Math.floor(tokenLifetimeMs / 1000),
       jti: randomBytes(16).toString('base64url'),
     };
-    return signed(`${encoded({ alg: 'ES256', typ: 'JWT', kid })}.${encoded(claims)}`, key);
+    return signed(`${encoded({ alg: 'ES256', typ: 'JWT', kid: key.kid })}.${encoded(claims)}`, key);
   }
 
   get documents(): IssuerDocuments {
@@ -106,11 +105,11 @@ class Es256Issuer implements Issuer {
 const encoded = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');
 
 /** `<text>.<signature>`; what it is worth is in the signature alone, so that is written as bytes. */
-function signed(text: string, key: KeyObject): Secret {
-  const signature = sign('sha256', Buffer.from(text, 'latin1'), { key, dsaEncoding: 'ieee-p1363' });
-  const token = allocateSecretBytes(text.length + 1 + base64UrlLength(signature.length));
+async function signed(text: string, key: SigningKey): Promise<Secret> {
+  const signature = await key.sign(Buffer.from(text, 'latin1'));
+  const token = allocateSecretBytes(text.length + 1 + signature.length);
   token.write(`${text}.`, 'latin1');
-  writeBase64Url(signature, token, text.length + 1);
+  signature.copy(token, text.length + 1);
   const secret = Secret.copyOf(token);
   token.fill(0);
   signature.fill(0);

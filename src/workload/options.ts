@@ -45,6 +45,8 @@ export interface IssuerOptions {
   readonly tokenLifetimeMs: number;
   /** How long a key signs before the next one does. */
   readonly keyLifetimeMs: number;
+  /** Null: keys of our own, in the state folder. */
+  readonly transit: TransitOptions | null;
   /** Null: plain http. */
   readonly tls: { readonly certificateFile: string; readonly keyFile: string } | null;
 }
@@ -78,3 +80,17 @@ export interface KubernetesOptions {
 
 /** Whether a pod is known by the address that a connection comes from: never; beside the token of its service account; always. */
 export type PodAddress = 'ignored' | 'beside-token' | 'trusted';
+
+/** A key in Vault transit. */
+export interface TransitOptions {
+  /** Origin without path. */
+  readonly address: string;
+  readonly namespace: string | null;
+  /** PEM roots for `address`; null: the system's. */
+  readonly caFile: string | null;
+  /** Without outer slashes: `transit`. */
+  readonly mount: string;
+  readonly key: string;
+  /** Holds a Vault token; read anew for each call, so that somebody else may renew it. */
+  readonly tokenFile: string;
+}

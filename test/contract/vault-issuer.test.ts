@@ -55,9 +55,10 @@ describe.each(TARGETS)('the issuer at the %s Vault', (kind) => {
     await target?.close();
   });
 
-  const mint = (audience = 'vault', caller = workload): string => issuer.mint(caller, [audience]).reveal().toString();
-  const login = (jwt: string): Promise<Reply> =>
-    target.ask('POST', `auth/${mount}/login`, { body: { role: 'agent', jwt } });
+  const mint = async (audience = 'vault', caller = workload): Promise<string> =>
+    (await issuer.mint(caller, [audience])).reveal().toString();
+  const login = async (jwt: string | Promise<string>): Promise<Reply> =>
+    target.ask('POST', `auth/${mount}/login`, { body: { role: 'agent', jwt: await jwt } });
 
   it('logs the workload in, and Vault notes the instance', async () => {
     const { status, body } = await login(mint());
@@ -65,30 +66,30 @@ describe.each(TARGETS)('the issuer at the %s Vault', (kind) => {
     expect(body.auth).toMatchObject({ num_uses: 2, metadata: { role: 'agent', instance: workload.instance } });
   });
 
-  it.each<[string, () => string]>([
+  it.each<[string, () => Promise<string>]>([
     ['for another audience', () => mint('somebody-else')],
     ['of another workload', () => mint('vault', { ...workload, spiffeId: createSpiffeId('contract.test', '/other') })],
     ['of another name', () => mint('vault', { ...workload, name: 'other' })],
     [
       'of another issuer',
-      () => {
+      async () => {
         const other = createIssuer({ url: 'http://127.0.0.1:9', tokenLifetimeMs: 60_000, keys, clock: systemClock });
-        return other.mint(workload, ['vault']).reveal().toString();
+        return (await other.mint(workload, ['vault'])).reveal().toString();
       },
     ],
     [
       'that is over',
-      () => {
+      async () => {
         const past = { ...systemClock, now: () => Date.now() - 3_600_000 };
         const late = createIssuer({ url: issuer.url, tokenLifetimeMs: 60_000, keys, clock: past });
-        return late.mint(workload, ['vault']).reveal().toString();
+        return (await late.mint(workload, ['vault'])).reveal().toString();
       },
     ],
-    ['with a forged signature', () => `${mint().slice(0, -8)}AAAAAAAA`],
+    ['with a forged signature', async () => `${(await mint()).slice(0, -8)}AAAAAAAA`],
     [
       'whose claims were changed',
-      () => {
-        const [head = '', , signature = ''] = mint().split('.');
+      async () => {
+        const [head = '', , signature = ''] = (await mint()).split('.');
         const claims = {
           iss: issuer.url,
           sub: workload.spiffeId.uri,
@@ -100,8 +101,8 @@ describe.each(TARGETS)('the issuer at the %s Vault', (kind) => {
     ],
     [
       'without a signature',
-      () => {
-        const claims = mint().split('.')[1] ?? '';
+      async () => {
+        const claims = (await mint()).split('.')[1] ?? '';
         return `${Buffer.from('{"alg":"none"}').toString('base64url')}.${claims}.`;
       },
     ],
@@ -110,14 +111,14 @@ describe.each(TARGETS)('the issuer at the %s Vault', (kind) => {
   });
 
   it('takes a token of the next key at once, and one of the former key as long as it lives', async () => {
-    const former = mint();
+    const former = await mint();
     keys.rotate({ revoke: false });
     expect((await login(mint())).status).toBe(200);
     expect((await login(former)).status).toBe(200);
   });
 
   it('takes no token of a revoked key once one of the new key has come', async () => {
-    const revoked = mint();
+    const revoked = await mint();
     keys.rotate({ revoke: true });
     expect((await login(mint())).status).toBe(200);
     expect((await login(revoked)).status).toBe(400);

@@ -9,6 +9,7 @@ import { createAwsEngine } from './engine-aws.ts';
 import { createKv1Engine } from './engine-kv1.ts';
 import { createKv2Engine } from './engine-kv2.ts';
 import { createOpenaiEngine } from './engine-openai.ts';
+import { createTransitEngine } from './engine-transit.ts';
 import type { VaultState } from './state.ts';
 
 export interface MadeBackend {
@@ -35,6 +36,8 @@ export function createSecretsEngine(
       return { backend: createOpenaiEngine(state.registry), options };
     case 'aws':
       return { backend: createAwsEngine(state.registry), options };
+    case 'transit':
+      return { backend: createTransitEngine(state.clock), options };
     default:
       return null;
   }

@@ -339,6 +339,11 @@ describe('warnings', () => {
       '19:19 metadata.name: no binding and no rule uses the Service t',
     ],
     [
+      'a transit in clear on the network',
+      proxy('{ issuer: { transit: { address: "http://v:8200", key: k, tokenFile: t } } }'),
+      '5:39 spec.issuer.transit.address: the token of transit crosses the network in clear; use https',
+    ],
+    [
       'a Vault in clear on the network',
       world().replace('https://v', 'http://v') + binding(),
       '15:27 spec.vault.address: logins and credentials cross the network in clear; use https',

@@ -148,6 +148,14 @@ describe('quantities that are refused', () => {
       proxy('{ issuer: { tls: { certificateFile: a.pem } } }'),
       '5:24 spec.issuer.tls.keyFile: "keyFile" is missing; ',
     ],
+    'keys in transit that change here': [
+      proxy('{ issuer: { keyLifetime: 24h, transit: { address: "https://v:8200", key: k, tokenFile: t } } }'),
+      '5:32 spec.issuer.keyLifetime: keys in transit are rotated there; leave it out, and set auto_rotate_period of the key',
+    ],
+    'transit at a path': [
+      proxy('{ issuer: { transit: { address: "https://v:8200/v1", key: k, tokenFile: t } } }'),
+      '5:39 spec.issuer.transit.address: the text "https://v:8200/v1" is not an origin without path; for example https://vault.internal:8200',
+    ],
     'an issuer that the sandbox cannot verify': [
       proxy('{ sandbox: {}, issuer: { tls: { certificateFile: a.pem, keyFile: b.pem } } }'),
       '5:37 spec.issuer.tls: the Vault of the sandbox cannot verify a certificate; leave tls out, or the sandbox',

@@ -169,6 +169,20 @@ describe('a delivery', () => {
     expect(file).toBe(CANARY);
   });
 
+  it('asks again when the policy has changed', async () => {
+    source.failure = refused();
+    await begin();
+    source.failure = null;
+    // A source that was replaced by a reload starts with a slot of its own.
+    await stage.endDelivery(ORDER);
+    delivery.nudge();
+    delivery.nudge();
+    await turns();
+    expect(file).toBe(CANARY);
+    expect(source.fetches).toHaveLength(2);
+    expect(clock.pending).toBeLessThan(5);
+  });
+
   it('is not written where the audit does not have it', async () => {
     announced = () => Promise.reject(new EgressError('audit_unavailable'));
     await begin();

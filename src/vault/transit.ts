@@ -1,0 +1,127 @@
+/**
+ * Duty: a signing key that stays in Vault's transit engine.
+ * In → Out: name of the key → its public halves; bytes → a signature by one version of it.
+ * Holds: the key is one of ECDSA on P-256; a signature never is a string.
+ * Fails: `credential_unavailable`, `credential_denied`, `credential_invalid`.
+ * Source: Vault API, "Transit": read key, sign data with `marshaling_algorithm=jws`.
+ * Not here: which version signs (workload/transit-keys.ts).
+ */
+import { EgressError } from '../core/errors.ts';
+import { allocateSecretBytes, Secret } from '../core/secret.ts';
+import type { VaultClient, VaultRead, VaultReply, VaultToken } from './client.ts';
+import { destroySecrets, type JsonValue } from './json.ts';
+
+export interface TransitVersion {
+  readonly version: number;
+  /** PEM, SPKI. */
+  readonly publicKey: string;
+  /** Epoch `ms`, by Vault's clock. */
+  readonly createdAt: number;
+}
+
+export interface TransitKey {
+  /** Those that still count, at least one, in their order. */
+  versions(signal: AbortSignal): Promise<readonly TransitVersion[]>;
+  /** 64 bytes in base64url, which the caller zeroes. */
+  sign(version: number, bytes: Buffer, signal: AbortSignal): Promise<Buffer>;
+}
+
+export interface TransitPlace {
+  readonly mount: string;
+  readonly key: string;
+}
+
+const TYPE = 'ecdsa-p256';
+const SIGNATURE_DIGITS = 86;
+const COLON = 0x3a;
+
+const wrong = (what: string): EgressError =>
+  new EgressError('credential_invalid', { detail: `the transit key of the issuer ${what}` });
+
+/** `readToken`: the Vault token of now, which is destroyed after the call. */
+export function createTransitKey(
+  client: VaultClient,
+  readToken: () => Secret,
+  { mount, key }: TransitPlace,
+): TransitKey {
+  const call = async <T>(
+    path: string,
+    read: VaultRead,
+    signal: AbortSignal,
+    use: (data: VaultReply['data']) => T,
+  ): Promise<T> => {
+    const token = readToken();
+    try {
+      const { data } = await client.read({ ...PLAIN_TOKEN, token }, `${mount}/${path}`, read, signal);
+      try {
+        return use(data);
+      } finally {
+        destroySecrets(data);
+      }
+    } finally {
+      token.destroy();
+    }
+  };
+  return {
+    versions: (signal) => call(`keys/${key}`, { method: 'GET', parameters: {} }, signal, versionsIn),
+    sign: (version, bytes, signal) => {
+      const parameters = {
+        input: bytes.toString('base64'),
+        key_version: String(version),
+        marshaling_algorithm: 'jws',
+      };
+      return call(`sign/${key}/sha2-256`, { method: 'POST', parameters }, signal, (data) => signatureIn(data, version));
+    },
+  };
+}
+
+/** Of a token that somebody else made nothing is known. */
+const PLAIN_TOKEN: Omit<VaultToken, 'token'> = {
+  accessor: '',
+  leaseDurationMs: 0,
+  renewable: false,
+  numUses: 0,
+  kind: 'service',
+  policies: [],
+  index: null,
+};
+
+function versionsIn(data: VaultReply['data']): readonly TransitVersion[] {
+  if (textOf(data.get('type')) !== TYPE)
+    throw wrong(`is not of the type ${TYPE}; make it so: transit/keys/… type=${TYPE}`);
+  const keys = data.get('keys');
+  if (!(keys instanceof Map) || keys.size === 0) throw wrong('has no versions');
+  const versions = [...(keys as ReadonlyMap<string, JsonValue>)].map(([version, value]) => {
+    const createdAt = value instanceof Map ? Date.parse(textOf(value.get('creation_time'))) : Number.NaN;
+    if (!(value instanceof Map) || !/^[1-9][0-9]{0,8}$/.test(version) || Number.isNaN(createdAt))
+      throw wrong('has a version that cannot be read');
+    return { version: Number(version), publicKey: textOf(value.get('public_key')), createdAt };
+  });
+  return versions.toSorted((one, other) => one.version - other.version);
+}
+
+/** What is public. */
+const textOf = (value: JsonValue | undefined): string =>
+  value instanceof Secret ? value.reveal().toString('utf8') : '';
+
+/** `vault:v3:<base64url>` */
+function signatureIn(data: VaultReply['data'], version: number): Buffer {
+  const value = data.get('signature');
+  if (!(value instanceof Secret)) throw wrong('gave no signature');
+  const bytes = value.reveal();
+  const start = bytes.lastIndexOf(COLON) + 1;
+  const isOurs = bytes.toString('latin1', 0, start) === `vault:v${version}:`;
+  const digits = bytes.subarray(start);
+  if (!isOurs || digits.length !== SIGNATURE_DIGITS || !digits.every(isBase64Url))
+    throw wrong('gave another signature');
+  const signature = allocateSecretBytes(SIGNATURE_DIGITS);
+  digits.copy(signature);
+  return signature;
+}
+
+const isBase64Url = (byte: number): boolean =>
+  (byte >= 0x30 && byte <= 0x39) ||
+  (byte >= 0x41 && byte <= 0x5a) ||
+  (byte >= 0x61 && byte <= 0x7a) ||
+  byte === 0x2d ||
+  byte === 0x5f;
