@@ -12,7 +12,7 @@ import { createSpiffeId } from './core/spiffe-id.ts';
 import type { CredentialStage } from './credential/credential.ts';
 import { Deliveries, type DeliveriesParts, defaultFolder } from './delivery/deliveries.ts';
 import type { DeliveryOptions } from './delivery/options.ts';
-import { openPeerCredentials, type Peer, type PeerOf } from './delivery/peer-credentials.ts';
+import { openPeerCredentials } from './delivery/peer-credentials.ts';
 import { type DeliveryJournal, PrivateFiles } from './delivery/private-file.ts';
 import type { Ground } from './ground.ts';
 import { readKeyFile, replaceKeyFile } from './store/key-file.ts';
@@ -28,8 +28,7 @@ export function createDeliveries(
 ): Deliveries {
   const { proxy } = ground.current.configuration;
   const journal = journalIn(join(proxy.stateDirectory, 'deliveries.json'), ownUid);
-  const accounts = createAccountNames();
-  let peers: Promise<PeerOf | null> | undefined;
+  let attestor: ReturnType<DeliveriesParts['attestor']> | undefined;
   const lineOf = ({ binding, source, workload }: DeliveryOptions, path: string) => ({
     ...{ kind: 'delivery', binding, source, path },
     spiffeId: createSpiffeId(proxy.trustDomain, `/${workload}`).uri,
@@ -42,19 +41,18 @@ export function createDeliveries(
     credential,
     describe: (workload) => ground.workload.describe(workload, null),
     userIdOf,
-    peers: () => {
-      peers ??= openPeerCredentials();
-      return peers;
+    attestor: () => {
+      attestor ??= openAttestor(ground);
+      return attestor;
     },
-    workloadOf: ({ uid }) =>
-      workloadOfPeer(uid, ground.current.configuration.identities, (each) => accounts.userName(each)),
-    announce: (options, path, { generation, lease }, peer) =>
+    announce: (options, path, { generation, lease }, reader) =>
       ground.sink.write({
         ...lineOf(options, path),
-        ...{ event: 'intent', generation, lease: lease.idPrefix, accessor: lease.accessor, ...readerOf(peer) },
+        ...{ event: 'intent', generation, lease: lease.idPrefix, accessor: lease.accessor },
+        ...(reader === null ? {} : { evidence: reader.evidence }),
       }),
-    refused: (options, path, peer) =>
-      ground.audit.note({ ...lineOf(options, path), event: 'refused', ...readerOf(peer) }),
+    refused: (options, path, { evidence }) =>
+      ground.audit.note({ ...lineOf(options, path), event: 'refused', evidence }),
     observe: (options, path, { kind, error }) => {
       ground.audit.note({ ...lineOf(options, path), event: kind, code: error?.code ?? null });
       if (error !== null) ground.log.warn('a delivery failed', { binding: options.binding, ...errorFacts(error) });
@@ -63,9 +61,21 @@ export function createDeliveries(
   return new Deliveries(parts);
 }
 
-/** Null: the kernel did not say. */
-const readerOf = (peer: Peer | null): { readonly uid?: number; readonly pid?: number } =>
-  peer === null ? {} : { uid: peer.uid, pid: peer.pid };
+/** Loaded where a socket is, for what it loads is experimental. */
+async function openAttestor(ground: Ground): ReturnType<DeliveriesParts['attestor']> {
+  const peerOf = await openPeerCredentials();
+  const accounts = createAccountNames();
+  if (peerOf === null) return null;
+  return async (socket) => {
+    const peer = peerOf(socket);
+    if (peer === null) return { workload: null, evidence: [] };
+    const { identities } = ground.current.configuration;
+    return {
+      workload: workloadOfPeer(peer.uid, identities, (uid) => accounts.userName(uid)),
+      evidence: [`unix:uid=${peer.uid}`, `pid=${peer.pid}`],
+    };
+  };
+}
 
 function journalIn(path: string, ownUid: number): DeliveryJournal {
   return {

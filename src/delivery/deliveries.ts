@@ -6,6 +6,7 @@
  * Fails: `configuration_invalid`.
  * Not here: one delivery (delivery.ts).
  */
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { EgressError, toEgressError } from '../core/errors.ts';
@@ -13,9 +14,8 @@ import type { Credential, CredentialStage, DeliveryOrder } from '../credential/c
 import type { Workload } from '../workload/workload.ts';
 import { Delivery, type DeliveryEvent, type DeliveryStanding } from './delivery.ts';
 import type { DeliveryFormat, DeliveryOptions } from './options.ts';
-import type { Peer, PeerOf } from './peer-credentials.ts';
 import { isInMemory, type PrivateFiles } from './private-file.ts';
-import { ReaderSocket } from './reader-socket.ts';
+import { type Reader, ReaderSocket } from './reader-socket.ts';
 
 export interface DeliveriesParts {
   readonly clock: Clock;
@@ -29,16 +29,15 @@ export interface DeliveriesParts {
   /** Null where there is no such user. */
   userIdOf(user: string): number | null;
   /** Asked where there is a socket; null where the kernel cannot be asked for its readers. */
-  peers(): Promise<PeerOf | null>;
-  /** Null: nobody that the policy knows. */
-  workloadOf(peer: Peer): string | null;
-  /** Resolves when the audit has it. `peer`: who reads it at a socket. */
-  announce(options: DeliveryOptions, path: string, given: Given, peer: Peer | null): Promise<void>;
+  attestor(): Promise<Attest | null>;
+  /** Resolves when the audit has it. `reader`: of a socket. */
+  announce(options: DeliveryOptions, path: string, given: Given, reader: Reader | null): Promise<void>;
   /** Must not throw, nor `refused`. */
   observe(options: DeliveryOptions, path: string, event: DeliveryEvent): void;
-  refused(options: DeliveryOptions, path: string, peer: Peer | null): void;
+  refused(options: DeliveryOptions, path: string, reader: Reader): void;
 }
 
+type Attest = (socket: Socket) => Promise<Reader>;
 type Given = Pick<Credential, 'generation' | 'lease'>;
 
 export interface DeliveryListing extends DeliveryStanding {
@@ -168,19 +167,19 @@ export class Deliveries {
   }
 
   async #socket(options: DeliveryOptions, standing: () => DeliveryStanding): Promise<Outlet> {
-    const { files, workloadOf, announce, refused } = this.#parts;
-    const { path, peerOf } = await this.#listenable(options);
+    const { files, announce, refused } = this.#parts;
+    const { path, attest } = await this.#listenable(options);
     files.enter(path);
     const reader = await ReaderSocket.open({
       path,
-      peerOf,
-      isReader: (peer) => workloadOf(peer) === options.workload,
-      announce: (peer) => {
+      workload: options.workload,
+      attest,
+      announce: (by) => {
         const { lease, generation } = standing();
         if (lease === null || generation === null) return Promise.resolve();
-        return announce(options, path, { lease, generation }, peer);
+        return announce(options, path, { lease, generation }, by);
       },
-      refused: (peer) => refused(options, path, peer),
+      refused: (by) => refused(options, path, by),
     });
     return {
       path,
@@ -193,13 +192,13 @@ export class Deliveries {
     };
   }
 
-  async #listenable(options: DeliveryOptions): Promise<{ readonly path: string; readonly peerOf: PeerOf }> {
-    const peerOf = await this.#parts.peers();
-    if (peerOf === null)
+  async #listenable(options: DeliveryOptions): Promise<{ readonly path: string; readonly attest: Attest }> {
+    const attest = await this.#parts.attestor();
+    if (attest === null)
       throw new EgressError('configuration_invalid', {
         detail: `${options.binding}: propagation.socket asks the kernel for each reader, which needs Linux and Node 26.1 or newer (node:ffi); use file, or another Node`,
       });
-    return { path: this.#named(options, (path) => this.#parts.files.prepareSocket(path)), peerOf };
+    return { path: this.#named(options, (path) => this.#parts.files.prepareSocket(path)), attest };
   }
 
   #placed(options: DeliveryOptions): { readonly path: string; readonly uid: number } {

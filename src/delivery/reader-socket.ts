@@ -5,23 +5,31 @@
  *   read is cut; copies are zeroed when they are written.
  * Fails: `configuration_invalid` where the path cannot be listened on.
  * Threat: every program of the workload's user is the workload.
- * Not here: who that is (peer-credentials.ts, workload/peer-identity.ts), what is read (content.ts).
+ * Not here: who a reader is (deliver.ts says by what), what is read (content.ts).
  */
 import { chmodSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { EgressError } from '../core/errors.ts';
 import { allocateSecretBytes } from '../core/secret.ts';
-import type { Peer, PeerOf } from './peer-credentials.ts';
+
+/** Who reads, as far as somebody can say. */
+export interface Reader {
+  /** Null: nobody that the policy knows. */
+  readonly workload: string | null;
+  /** For the audit: `unix:uid=1001`, `pid=4711`. */
+  readonly evidence: readonly string[];
+}
 
 export interface ReaderSocketParts {
   /** As PrivateFiles.prepareSocket gave it. */
   readonly path: string;
-  readonly peerOf: PeerOf;
-  isReader(peer: Peer): boolean;
+  /** Alone these get a byte. */
+  readonly workload: string;
+  attest(socket: Socket): Promise<Reader>;
   /** Resolves when the audit has it. */
-  announce(peer: Peer): Promise<void>;
+  announce(reader: Reader): Promise<void>;
   /** Must not throw. */
-  refused(peer: Peer | null): void;
+  refused(reader: Reader): void;
 }
 
 const MAX_READERS = 64;
@@ -81,14 +89,14 @@ export class ReaderSocket {
     socket.once('close', () => this.#open.delete(socket));
     socket.setTimeout(READER_TIMEOUT_MS, () => socket.destroy());
     socket.resume();
-    const peer = this.#parts.peerOf(socket);
-    if (peer === null || !this.#parts.isReader(peer)) {
-      this.#parts.refused(peer);
-      socket.destroy();
-      return;
-    }
     try {
-      if (this.#content !== null) await this.#parts.announce(peer);
+      const reader = await this.#parts.attest(socket);
+      if (reader.workload !== this.#parts.workload) {
+        this.#parts.refused(reader);
+        socket.destroy();
+        return;
+      }
+      if (this.#content !== null) await this.#parts.announce(reader);
     } catch {
       socket.destroy();
       return;

@@ -165,10 +165,13 @@ describe.skipIf(!isInMemory('/dev/shm'))('a key in a file (skipped where /dev/sh
       expect([second === first, isAlive(second)]).toEqual([false, true]);
       const lines = sandboxed.auditLines().filter(({ kind }) => kind === 'delivery');
       expect(lines.filter(({ event }) => event === 'intent')).toMatchObject([
-        { uid: ownerUid(), pid: expect.any(Number), generation: 1, path: at('key') },
-        { uid: ownerUid(), generation: expect.any(Number), accessor: expect.any(String) },
+        { evidence: [`unix:uid=${ownerUid()}`, expect.any(String)], generation: 1, path: at('key') },
+        { generation: expect.any(Number), accessor: expect.any(String) },
       ]);
-      if (isRoot) expect(lines.find(({ event }) => event === 'refused')).toMatchObject({ uid: ownerUid() + 1 });
+      if (isRoot)
+        expect(lines.find(({ event }) => event === 'refused')).toMatchObject({
+          evidence: [`unix:uid=${ownerUid() + 1}`, expect.any(String)],
+        });
       await sandboxed.close();
       sandboxed = null;
       expect(existsSync(at('key'))).toBe(false);

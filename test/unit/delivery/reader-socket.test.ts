@@ -4,8 +4,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openPeerCredentials, type Peer, type PeerOf } from '../../../src/delivery/peer-credentials.ts';
-import { ReaderSocket } from '../../../src/delivery/reader-socket.ts';
+import { openPeerCredentials, type PeerOf } from '../../../src/delivery/peer-credentials.ts';
+import { type Reader, ReaderSocket } from '../../../src/delivery/reader-socket.ts';
 import { readSocketAs } from '../../fakes/socket-reader.ts';
 
 const ownUid = process.getuid?.() ?? 0;
@@ -15,8 +15,8 @@ const peerOf = await openPeerCredentials();
 let folder = '';
 let path = '';
 let reader: ReaderSocket | null = null;
-let announced: Peer[];
-let refused: (Peer | null)[];
+let announced: Reader[];
+let refused: Reader[];
 let announcing: () => Promise<void>;
 
 beforeEach(() => {
@@ -36,13 +36,17 @@ afterEach(async () => {
 async function open(ask: PeerOf = peerOf as PeerOf): Promise<ReaderSocket> {
   reader = await ReaderSocket.open({
     path,
-    peerOf: ask,
-    isReader: ({ uid }) => uid === READER,
-    announce: (peer) => {
-      announced.push(peer);
+    workload: 'agent',
+    attest: async (socket) => {
+      const peer = ask(socket);
+      const evidence = peer === null ? [] : [`unix:uid=${peer.uid}`, `pid=${peer.pid}`];
+      return { workload: peer?.uid === READER ? 'agent' : null, evidence };
+    },
+    announce: (by) => {
+      announced.push(by);
       return announcing();
     },
-    refused: (peer) => refused.push(peer),
+    refused: (by) => refused.push(by),
   });
   reader.hold(Buffer.from('sk-canary'));
   return reader;
@@ -52,8 +56,9 @@ describe.skipIf(peerOf === null)('a socket for readers (skipped where this Node 
   it('gives the content to the workload, of whom the kernel says uid and pid', async () => {
     await open();
     expect(await readSocketAs(READER, path)).toEqual({ text: 'sk-canary', error: null });
-    expect(announced).toEqual([{ uid: READER, gid: READER, pid: expect.any(Number) }]);
-    expect(announced[0]?.pid).toBeGreaterThan(1);
+    expect(announced).toEqual([
+      { workload: 'agent', evidence: [`unix:uid=${READER}`, expect.stringMatching(/^pid=[1-9]/)] },
+    ]);
     expect(statSync(path).mode & 0o777).toBe(0o666);
   });
 
@@ -61,13 +66,13 @@ describe.skipIf(peerOf === null)('a socket for readers (skipped where this Node 
     await open();
     for (const uid of [60_002, 0]) expect((await readSocketAs(uid, path)).text).toBe('');
     expect(announced).toEqual([]);
-    expect(refused.map((peer) => peer?.uid)).toEqual([60_002, 0]);
+    expect(refused.map(({ evidence }) => evidence[0])).toEqual(['unix:uid=60002', 'unix:uid=0']);
   });
 
   it('gives nobody a byte where the kernel does not say who it is', async () => {
     await open(() => null);
     expect((await readSocketAs(READER, path)).text).toBe('');
-    expect(refused).toEqual([null]);
+    expect(refused).toEqual([{ workload: null, evidence: [] }]);
   });
 
   it('gives no byte before the audit has it, and none where it has not', async () => {
@@ -110,7 +115,8 @@ describe.skipIf(peerOf === null)('a socket for readers (skipped where this Node 
 
   it('says where it cannot listen', async () => {
     await open();
-    const parts = { path, peerOf: () => null, isReader: () => false, announce: async () => {}, refused: () => {} };
+    const nobody = async (): Promise<Reader> => ({ workload: null, evidence: [] });
+    const parts = { path, workload: 'agent', attest: nobody, announce: async () => {}, refused: () => {} };
     await expect(ReaderSocket.open(parts)).rejects.toMatchObject({
       code: 'configuration_invalid',
       detail: expect.stringMatching(/cannot be listened on \(EADDRINUSE\); name another propagation.socket.path/),
