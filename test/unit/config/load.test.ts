@@ -38,11 +38,17 @@ describe('the examples', () => {
   const examples = readdirSync(CONFIG).filter((name) => name.endsWith('.yaml'));
 
   it('are there', () =>
-    expect(examples).toEqual(['aws.yaml', 'internal-api.yaml', 'openai-vault.yaml', 'quickstart.yaml']));
+    expect(examples).toEqual([
+      'aws.yaml',
+      'internal-api.yaml',
+      'key-file.yaml',
+      'openai-vault.yaml',
+      'quickstart.yaml',
+    ]));
 
   it.each(examples)('%s loads without a warning', async (name) => {
-    const { policy, warnings } = await load(join(CONFIG, name));
-    expect(policy.bindings.length).toBeGreaterThan(0);
+    const { policy, deliveries, warnings } = await load(join(CONFIG, name));
+    expect(policy.bindings.length + deliveries.length).toBeGreaterThan(0);
     expect(warnings).toEqual([]);
   });
 
