@@ -522,6 +522,19 @@ describe('standings', () => {
   });
 });
 
+describe('a delivery', () => {
+  it('keeps its lease when no instance of the workload is left', async () => {
+    const order = { workload: workload(), binding: 'openai', source: 'vault', form: 'parts', way: 'file' } as const;
+    const credential = await stage.deliver(order, never);
+    stage.release(credential);
+    stage.retireShared('agent');
+    expect(source.grants[0]?.revocations).toBe(0);
+    expect(await stage.deliver(order, never)).toBe(credential);
+    await stage.endDelivery(order);
+    expect(source.grants[0]?.revocations).toBe(1);
+  });
+});
+
 describe('revokeInstance', () => {
   it('revokes at once, also what is in use, and gives that instance nothing more', async () => {
     const mine = await obtain(permit(workload('agent', 'i-1')));
