@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
@@ -76,5 +77,28 @@ describe('a key file', () => {
     mkdirSync(join(folder, 'key', 'below'), { recursive: true });
     expect(() => replaceKeyFile(join(folder, 'key'), Buffer.from('one'), 0o400)).toThrow();
     expect(readdirSync(folder)).toEqual(['key']);
+  });
+
+  it('is the old one or the new one, whole, when its writer is killed at any moment', { timeout: 60_000 }, async () => {
+    const path = join(folder, 'key');
+    const content = (i: number): string => `${String(i).padStart(8, '0')}${'k'.repeat(4_000)}`;
+    const script = `
+      import { replaceKeyFile } from ${JSON.stringify(new URL('../../../src/store/key-file.ts', import.meta.url).href)};
+      for (let i = 0; ; i++) {
+        replaceKeyFile(${JSON.stringify(path)}, Buffer.from(String(i).padStart(8, '0') + 'k'.repeat(4000)), 0o400);
+        if (i === 0) console.log('began');
+      }`;
+    for (let kill = 0; kill < 15; kill++) {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      await new Promise((resolve) => child.stdout.once('data', resolve));
+      await new Promise((resolve) => setTimeout(resolve, kill * 3));
+      child.kill('SIGKILL');
+      await gone;
+      const text = readKeyFile(path, uid)?.toString() ?? '';
+      expect(text).toBe(content(Number(text.slice(0, 8))));
+    }
   });
 });
