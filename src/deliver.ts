@@ -7,17 +7,17 @@
 import { join } from 'node:path';
 import { errorFacts } from './admin/log.ts';
 import type { Clock } from './core/clock.ts';
-import { EgressError } from './core/errors.ts';
+import { EgressError, toEgressError } from './core/errors.ts';
 import { createSpiffeId } from './core/spiffe-id.ts';
 import type { CredentialStage } from './credential/credential.ts';
 import { Deliveries, type DeliveriesParts, defaultFolder } from './delivery/deliveries.ts';
 import type { DeliveryOptions } from './delivery/options.ts';
-import { openPeerCredentials } from './delivery/peer-credentials.ts';
 import { type DeliveryJournal, PrivateFiles } from './delivery/private-file.ts';
 import type { Ground } from './ground.ts';
+import type { Connection } from './listener/connection.ts';
 import { readKeyFile, replaceKeyFile } from './store/key-file.ts';
-import { createAccountNames, userIdOf } from './workload/accounts.ts';
-import { workloadOfPeer } from './workload/peer-identity.ts';
+import { userIdOf } from './workload/accounts.ts';
+import { systemCalls } from './workload/system-calls.ts';
 
 /** Files of an earlier proxy of this state folder are gone when this returns. @throws EgressError `configuration_invalid`. */
 export function createDeliveries(
@@ -42,7 +42,7 @@ export function createDeliveries(
     describe: (workload) => ground.workload.describe(workload, null),
     userIdOf,
     attestor: () => {
-      attestor ??= openAttestor(ground);
+      attestor ??= openAttestor(ground, clock);
       return attestor;
     },
     announce: (options, path, { generation, lease }, reader) =>
@@ -61,21 +61,25 @@ export function createDeliveries(
   return new Deliveries(parts);
 }
 
-/** Loaded where a socket is, for what it loads is experimental. */
-async function openAttestor(ground: Ground): ReturnType<DeliveriesParts['attestor']> {
-  const peerOf = await openPeerCredentials();
-  const accounts = createAccountNames();
-  if (peerOf === null) return null;
+/** Readers are identified as who connects to the proxy is, by the same evidence; loaded where a socket is. */
+async function openAttestor(ground: Ground, clock: Clock): ReturnType<DeliveriesParts['attestor']> {
+  if ((await systemCalls()) === null) return null;
+  let count = 0;
   return async (socket) => {
-    const peer = peerOf(socket);
-    if (peer === null) return { workload: null, evidence: [] };
-    const { identities } = ground.current.configuration;
-    return {
-      workload: workloadOfPeer(peer.uid, identities, (uid) => accounts.userName(uid)),
-      evidence: [`unix:uid=${peer.uid}`, `pid=${peer.pid}`],
+    const id = `reader-${++count}`;
+    const connection: Connection = {
+      ...{ id, socket, way: 'unix', remote: UNIX, local: UNIX, acceptedAt: clock.now() },
     };
+    try {
+      const { name, evidence } = await ground.workload.identify({ connection, proxyAuthorization: null });
+      return { workload: name, evidence };
+    } catch (thrown) {
+      return { workload: null, evidence: [toEgressError(thrown).detail ?? ''] };
+    }
   };
 }
+
+const UNIX = { address: 'unix', port: 0 };
 
 function journalIn(path: string, ownUid: number): DeliveryJournal {
   return {

@@ -1,7 +1,7 @@
 /**
  * Duty: what bindings ask to be delivered, and to whom → `DeliveryOptions`.
- * Holds: a file has one owner, whom a WorkloadIdentity that this proxy grants names by uid or user; readers of a socket are
- *   known by their user, and by nothing else; no two have one path.
+ * Holds: a file has one owner, whom a WorkloadIdentity that this proxy grants names by uid or user; somebody may be
+ *   a reader of a socket; no two have one path.
  * Not here: the words of a binding (compile-binding.ts); whether the path can be used (delivery/).
  */
 import { normalize } from 'node:path';
@@ -78,7 +78,7 @@ function ownerOf(
   return only.startsWith('uid ') ? { uid: Number(value) } : { user: value };
 }
 
-/** One identity that says more than the user would be weaker here than it looks. */
+/** An instance token cannot be shown at a socket. */
 function checkReaders(
   raw: Raw,
   at: Path,
@@ -86,18 +86,9 @@ function checkReaders(
   identities: readonly WorkloadIdentityOptions[],
   problems: ProblemList,
 ): void {
-  const isOfUser = (key: string): boolean => key === 'unix:uid' || key === 'unix:user';
-  const isKnown = identities.some(
-    ({ selectors }) => selectors.length > 0 && selectors.every(({ key }) => isOfUser(key)),
-  );
-  if (isKnown) return;
-  const hint = 'give it an identity with unix:uid or unix:user and no other selector, or use injection: {}';
-  problems.add(
-    raw.atKey(at),
-    at,
-    `of a reader of a socket the user is known alone, and ${workload} asks for more`,
-    hint,
-  );
+  if (identities.some(({ selectors }) => selectors.length > 0)) return;
+  const hint = 'add selectors such as unix:uid, or use injection: {}';
+  problems.add(raw.atKey(at), at, `no WorkloadIdentity of ${workload} says by what a reader is known`, hint);
 }
 
 function checkPath(

@@ -36,9 +36,12 @@ export interface IdentifyParts {
   readonly clock: Clock;
 }
 
+/** What counts of a tunnel, so that other connections can be asked about too. */
+export type Arrival = Pick<Tunnel, 'connection' | 'proxyAuthorization'> & Partial<Tunnel>;
+
 export interface WorkloadStage {
-  /** @throws EgressError `identity_required`. */
-  identify(tunnel: Tunnel): Promise<Workload>;
+  /** Of a tunnel, or of any other connection. @throws EgressError `identity_required`. */
+  identify(arrival: Arrival): Promise<Workload>;
   /** Whether what identified it still holds: an ended instance is no workload any more. */
   isCurrent(workload: Workload): boolean;
   /** The workload as an instance of it would be seen. */
@@ -56,7 +59,7 @@ class Registrar implements WorkloadStage {
     this.#parts = parts;
   }
 
-  async identify({ connection, proxyAuthorization }: Tunnel): Promise<Workload> {
+  async identify({ connection, proxyAuthorization }: Arrival): Promise<Workload> {
     const { kernel } = this.#parts.attestation;
     if (proxyAuthorization === null) return this.#byEvidence(createSubject(connection, null, kernel));
     const token = tokenIn(proxyAuthorization);

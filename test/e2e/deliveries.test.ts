@@ -1,14 +1,24 @@
 /** Keys in files, by a whole proxy on the sandbox; as root with a second user, otherwise with this one. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProxyStatus } from '../../src/client/answers.ts';
-import { openPeerCredentials } from '../../src/delivery/peer-credentials.ts';
 import { isInMemory } from '../../src/delivery/private-file.ts';
 import { openSandboxedProxy, type SandboxedProxy } from '../clients/harness.ts';
+import { openPeerCredentials } from '../fakes/peer-credentials.ts';
 import { readSocketAs } from '../fakes/socket-reader.ts';
 import { type FileBinding, ownerUid, withFiles } from './delivery-policy.ts';
 import { until } from './worker-world.ts';
@@ -151,7 +161,12 @@ describe.skipIf(!isInMemory('/dev/shm'))('a key in a file (skipped where /dev/sh
     SLOW,
     async () => {
       sandboxed = await openSandboxedProxy((policy) =>
-        withFiles(policy, [{ ...binding('key'), way: 'socket' }], '12s').replaceAll(/,? ?format: json/g, ''),
+        withFiles(policy, [{ ...binding('key'), way: 'socket' }], '12s')
+          .replaceAll(/,? ?format: json/g, '')
+          .replace(
+            'filer, selectors: [{ unix:uid',
+            `filer, selectors: [{ process:exe: [${realpathSync(process.execPath)}] }, { unix:uid`,
+          ),
       );
       await until(() => statusOf('key')?.state === 'Ready');
       expect(statusOf('key')).toMatchObject({ way: 'socket', path: at('key'), services: [] });
@@ -165,12 +180,16 @@ describe.skipIf(!isInMemory('/dev/shm'))('a key in a file (skipped where /dev/sh
       expect([second === first, isAlive(second)]).toEqual([false, true]);
       const lines = sandboxed.auditLines().filter(({ kind }) => kind === 'delivery');
       expect(lines.filter(({ event }) => event === 'intent')).toMatchObject([
-        { evidence: [`unix:uid=${ownerUid()}`, expect.any(String)], generation: 1, path: at('key') },
+        {
+          evidence: [expect.stringMatching(/^process:exe=/), `unix:uid=${ownerUid()}`],
+          generation: 1,
+          path: at('key'),
+        },
         { generation: expect.any(Number), accessor: expect.any(String) },
       ]);
       if (isRoot)
         expect(lines.find(({ event }) => event === 'refused')).toMatchObject({
-          evidence: [`unix:uid=${ownerUid() + 1}`, expect.any(String)],
+          evidence: ['no WorkloadIdentity matches'],
         });
       await sandboxed.close();
       sandboxed = null;

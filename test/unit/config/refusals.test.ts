@@ -206,9 +206,9 @@ describe('files that nobody can be given', () => {
       owned(UID) + filed('{ format: toml }'),
       '20:76 spec.propagation.file.format: the text "toml" is not one of json, raw, env; known are env, json, raw',
     ],
-    'a socket whose readers must be more than a user': [
-      owned('{ unix:uid: [1001] }, { process:name: [python3] }') + binding('propagation: { socket: {} }'),
-      '20:60 spec.propagation.socket: of a reader of a socket the user is known alone, and w asks for more; give it an identity with unix:uid or unix:user and no other selector, or use injection: {}',
+    'a socket that nobody can read': [
+      world() + binding('propagation: { socket: {} }'),
+      '20:60 spec.propagation.socket: no WorkloadIdentity of w says by what a reader is known; add selectors such as unix:uid, or use injection: {}',
     ],
     'a socket with a path that the kernel does not take': [
       owned(UID) + binding(`propagation: { socket: { path: /run/${'x'.repeat(103)} } }`),

@@ -4,8 +4,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openPeerCredentials, type PeerOf } from '../../../src/delivery/peer-credentials.ts';
 import { type Reader, ReaderSocket } from '../../../src/delivery/reader-socket.ts';
+import { openPeerCredentials, type PeerOf } from '../../fakes/peer-credentials.ts';
 import { readSocketAs } from '../../fakes/socket-reader.ts';
 
 const ownUid = process.getuid?.() ?? 0;
