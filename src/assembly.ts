@@ -157,11 +157,21 @@ function createDecider(backing: Backing, limits: LimitsOptions): ExchangeStages[
     if (form === null) throw new EgressError('request_body_too_large');
     return decideOn(workload, request, bodyOf(form), form);
   };
-  return (workload, request) => {
+  const decideFor = (
+    workload: Workload,
+    request: DownstreamRequest,
+    isCurrent: boolean,
+  ): Decision | Promise<Decision> => {
     const revision = backing.current.configuration.policy;
-    if (!backing.workload.isCurrent(workload)) return ended(revision.id);
+    if (!isCurrent) return ended(revision.id);
     const mustSeeBody = bodyNeeded(revision, request.tunnel.authority, request.head);
     return mustSeeBody ? withForm(workload, request) : decideOn(workload, request, request.body, null);
+  };
+  return (workload, request) => {
+    const isCurrent = backing.workload.isCurrent(workload);
+    return isCurrent instanceof Promise
+      ? isCurrent.then((answer) => decideFor(workload, request, answer))
+      : decideFor(workload, request, isCurrent);
   };
 }
 
@@ -194,7 +204,7 @@ const ended = (revision: string): Denial => ({
   kind: 'denial',
   reason: 'workload_ended',
   rule: null,
-  detail: 'start a new instance',
+  detail: 'start a new instance, or connect again with a token that is valid',
   retryAfterMs: null,
   revision,
 });

@@ -134,7 +134,7 @@ async function permitFor(ground: Ground, names: PermitNames): Promise<Permit | n
   const instance = names.instance === null ? null : ground.instances.get(names.instance);
   const isForeign = names.instance !== null && instance?.workload !== names.workload;
   const workload = await ground.workload.describe(names.workload, instance);
-  if (isForeign || !ground.workload.isCurrent(workload))
+  if (isForeign || !(await ground.workload.isCurrent(workload)))
     throw new EgressError('credential_denied', { detail: 'the instance of the workload has ended' });
   return permitAgain(ground.current.configuration.policy, workload, {
     ...names,

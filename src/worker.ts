@@ -146,12 +146,12 @@ class Worker implements Desk, RunningWorker {
     const current = { configuration: charge.revision };
     const { proxy } = current.configuration;
     const channel = this.#channel;
+    const log = createLog(proxy.log.level, this.#log);
     const metrics = createMetrics({
       openConnections: () => listener.openConnections,
       liveLeases: () => 0,
       liveInstances: () => 0,
     });
-    const log = createLog(proxy.log.level, this.#log);
     const attestation = createAttestation(proxy.attestation, { clock: systemClock, log });
     this.#closers.push(async () => attestation.close());
     const path = createPath(

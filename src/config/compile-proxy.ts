@@ -10,7 +10,7 @@ import type { LimitsOptions, UnixListenOptions } from '../listener/options.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
 import type { InstanceOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
-import { compileContainers } from './compile-containers.ts';
+import { compileAttestation } from './compile-attestation.ts';
 import { canonicalHost } from './compile-service.ts';
 import type { ListenOptions, ProxyOptions } from './configuration.ts';
 import type { FileAccess } from './file-access.ts';
@@ -70,7 +70,7 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
         10 * MINUTE,
       ),
     },
-    attestation: read.attestation(spec.attestation ?? {}),
+    attestation: compileAttestation(source, context.files, context.problems),
     issuingCA: { directory: read.path(spec.issuingCA?.directory) ?? join(stateDirectory, 'ca') },
     audit: {
       file: spec.audit?.file === '-' ? '-' : (read.path(spec.audit?.file) ?? join(stateDirectory, 'audit.jsonl')),
@@ -203,16 +203,6 @@ class ProxyReader {
   path(given: string | undefined): string | null {
     if (given === undefined || this.#source === null) return null;
     return isAbsolute(given) ? resolve(given) : this.#context.files.resolve(this.#source.raw, given);
-  }
-
-  attestation(given: NonNullable<Spec['attestation']>): ProxyOptions['attestation'] {
-    if (given.kubernetes?.podAddress === 'trusted' && this.#source !== null) {
-      const at = ['spec', 'attestation', 'kubernetes', 'podAddress'];
-      const message =
-        'whoever can send from the address of a pod is that pod; keep it only where the CNI stops spoofed sources';
-      this.#context.problems.warn(this.#source.raw.at(at), at, message);
-    }
-    return compileContainers(given, (path) => this.path(path));
   }
 
   socket(
