@@ -23,6 +23,7 @@ import { type Front, openFront } from './front.ts';
 import { type Closers, type Ground, type GroundOptions, openAuthority, openGround } from './ground.ts';
 import { PRESETS } from './injection/presets/all.ts';
 import { InstanceDesk, type InstanceOrder } from './instance-desk.ts';
+import type { Endpoint } from './listener/connection.ts';
 import { type Explanation, explain } from './policy/explain.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
@@ -49,6 +50,8 @@ export interface StartOptions extends Place, GroundOptions {
 
 export interface RunningProxy {
   readonly proxyUrl: string;
+  /** Null: no TLS listener. */
+  readonly tlsProxyUrl: string | null;
   readonly adminSocket: string;
   readonly bundleFile: string;
   readonly auditFile: string;
@@ -142,8 +145,12 @@ async function serve(options: StartOptions, ground: Ground, front: Front, closer
 const OWN_NAME = 'countersign';
 const REVOKE_DEADLINE_MS = 5_000;
 
+const urlOf = (scheme: string, { address, port }: Endpoint): string =>
+  `${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`;
+
 class Running implements RunningProxy {
   readonly proxyUrl: string;
+  readonly tlsProxyUrl: string | null;
   readonly adminSocket: string;
   readonly bundleFile: string;
   readonly auditFile: string;
@@ -160,8 +167,8 @@ class Running implements RunningProxy {
     this.#options = options;
     this.#ground = ground;
     this.#front = front;
-    const { address, port } = front.bound;
-    this.proxyUrl = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+    this.proxyUrl = urlOf('http', front.bound);
+    this.tlsProxyUrl = front.boundTls === null ? null : urlOf('https', front.boundTls);
     this.instances = new InstanceDesk(ground, front, this.proxyUrl);
     this.adminSocket = proxy.admin.socket;
     this.bundleFile = ground.bundles.pem;
@@ -176,6 +183,7 @@ class Running implements RunningProxy {
     const { unix } = configuration.proxy.listeners;
     return [
       `proxy     ${this.proxyUrl}`,
+      ...(this.tlsProxyUrl === null ? [] : [`          ${this.tlsProxyUrl}`]),
       ...(unix === null ? [] : [`unix      ${unix.path}`]),
       `policy    revision ${configuration.policy.id}, trust domain ${configuration.proxy.trustDomain}`,
       `ca        ${certificateFile} (SHA-256 ${ca.fingerprint.slice(0, 23)}…)`,
@@ -238,6 +246,7 @@ class Running implements RunningProxy {
   status(): ProxyStatus {
     return {
       proxyUrl: this.proxyUrl,
+      tlsProxyUrl: this.tlsProxyUrl,
       ...this.health(),
       workers: this.#front.workers(),
       instances: this.instances.count,

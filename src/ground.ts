@@ -19,7 +19,7 @@ import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
 import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import type { UpstreamOptions } from './upstream/options.ts';
-import { createAttestation } from './workload/attestation.ts';
+import { createAttestation, type OpenAttestation } from './workload/attestation.ts';
 import { createWorkloadStage, type WorkloadStage } from './workload/identify.ts';
 import { InstanceRegistry } from './workload/instances.ts';
 import { createIssuerKey, type Issuer, openIssuer } from './workload/issuer.ts';
@@ -62,6 +62,7 @@ export interface Ground {
   readonly audit: AuditStage;
   readonly instances: InstanceRegistry;
   readonly workload: WorkloadStage;
+  readonly attestation: OpenAttestation;
   readonly issuer: Issuer;
   readonly sandbox: Sandbox | null;
 }
@@ -88,7 +89,7 @@ export async function openGround(
   const placeholdersOf = rememberPlaceholders(placeholderKey);
   const instances = new InstanceRegistry(clock);
   const attestation = createAttestation(proxy.attestation, { clock, log });
-  closers.push(async () => attestation.close());
+  closers.push(() => attestation.close());
   const workload = createWorkloadStage({
     trustDomain: proxy.trustDomain,
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
@@ -113,6 +114,7 @@ export async function openGround(
     audit,
     instances,
     workload,
+    attestation,
     issuer,
     sandbox,
   };

@@ -29,6 +29,14 @@ const kubernetesTokens = z.strictObject({
   tokenFile: text.optional(),
 });
 
+const trustDomain = spelled('a trust domain', /^[a-z0-9._-]{1,255}$/, 'example.org');
+
+const spiffe = z.strictObject({
+  audience: list(text).optional(),
+  trustDomains: list(z.strictObject({ name: trustDomain, bundleFile: text })).optional(),
+  workloadApi: z.strictObject({ socket: text }).optional(),
+});
+
 export const attestation = z.strictObject({
   docker: z
     .strictObject({
@@ -56,4 +64,5 @@ export const attestation = z.strictObject({
     .optional(),
   jwt: z.array(jwtIssuer).min(1).max(100).optional(),
   kubernetesTokens: kubernetesTokens.optional(),
+  spiffe: spiffe.optional(),
 });

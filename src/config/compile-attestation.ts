@@ -15,6 +15,8 @@ type Source = ShapedAs<'Proxy'>;
 type Attestation = NonNullable<Source['document']['spec']['attestation']>;
 type JwtIssuer = NonNullable<Attestation['jwt']>[number];
 type KubernetesTokens = NonNullable<Attestation['kubernetesTokens']>;
+type Spiffe = NonNullable<Attestation['spiffe']>;
+type SpiffeOptions = NonNullable<AttestationOptions['spiffe']>;
 type JwtOptions = AttestationOptions['jwt'][number];
 type KubernetesOptions = NonNullable<AttestationOptions['kubernetesTokens']>;
 
@@ -37,8 +39,28 @@ export function compileAttestation(
       ? null
       : kubernetes(given.kubernetesTokens, ['spec', 'attestation', 'kubernetesTokens'], read);
   checkIssuers(jwt, kubernetesTokens, read);
+  const spiffe =
+    given.spiffe === undefined ? null : compileSpiffe(given.spiffe, ['spec', 'attestation', 'spiffe'], read);
   read.warnOfAddresses(given.kubernetes?.podAddress);
-  return { ...compileContainers(given, (path) => read.path(path)), jwt, kubernetesTokens, spiffe: null };
+  return { ...compileContainers(given, (path) => read.path(path)), jwt, kubernetesTokens, spiffe };
+}
+
+function compileSpiffe(given: Spiffe, at: Path, read: Reader): SpiffeOptions {
+  const { audience = [], trustDomains = [], workloadApi } = given;
+  if (trustDomains.length === 0 && workloadApi === undefined)
+    read.report(at, 'no trust domain could be verified', 'name bundles by trustDomains, or workloadApi: { socket }');
+  for (const [i, { name }] of trustDomains.entries()) {
+    if (trustDomains.findIndex((other) => other.name === name) < i)
+      read.report([...at, 'trustDomains', i, 'name'], `the trust domain ${quoted(name)} is there twice`, 'remove one');
+  }
+  return {
+    audience,
+    trustDomains: trustDomains.map(({ name, bundleFile }, i) => ({
+      name,
+      bundleFile: read.json(bundleFile, [...at, 'trustDomains', i, 'bundleFile']),
+    })),
+    workloadApiSocket: read.path(workloadApi?.socket),
+  };
 }
 
 function jwtIssuer(given: JwtIssuer, at: Path, read: Reader): JwtOptions {
@@ -118,6 +140,12 @@ class Reader {
     return path;
   }
 
+  json(given: string, at: Path): string {
+    const path = this.#files.resolve(this.#source.raw, given);
+    this.#files.readJson(this.#source.raw, at, path);
+    return path;
+  }
+
   url(given: string | undefined, at: Path): string | null {
     if (given === undefined) return null;
     if (parseControlUrl(given) === null)
@@ -136,8 +164,7 @@ class Reader {
     if (uri !== null && path !== null)
       this.report([...at, 'jwksFile'], 'jwksFile and jwksUri are both there', 'remove one');
     if (path === null) return uri === null ? null : { kind: 'uri', uri, caFile };
-    this.#files.readJson(this.#source.raw, [...at, 'jwksFile'], path);
-    return { kind: 'file', path };
+    return { kind: 'file', path: this.json(path, [...at, 'jwksFile']) };
   }
 
   skew(given: string, at: Path): number {

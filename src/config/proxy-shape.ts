@@ -4,10 +4,17 @@
  */
 import { z } from 'zod';
 import { attestation } from './attestation-shape.ts';
-import { apiVersion, count, duration, metadata, ownPort, port, size, spelled, text } from './shapes.ts';
+import { apiVersion, count, duration, list, metadata, ownPort, port, size, spelled, text } from './shapes.ts';
 
 const ipAddress = spelled('an IP address', /^[0-9A-Fa-f.:]{2,45}$/, '127.0.0.1');
 const listen = z.strictObject({ address: ipAddress.optional(), port: ownPort.optional() });
+
+const tlsListen = z.strictObject({
+  address: ipAddress.optional(),
+  port: ownPort.optional(),
+  names: list(spelled('a host name or an IP address', /^[^\s]{1,300}$/, 'proxy.internal')).optional(),
+  certificate: z.enum(['issuingCA', 'svid']).optional(),
+});
 
 export const LIMITS = {
   headDeadline: duration.optional(),
@@ -74,6 +81,7 @@ export const proxy = z.strictObject({
     listeners: z
       .strictObject({
         explicit: listen.optional(),
+        tls: tlsListen.optional(),
         unix: z
           .strictObject({
             path: text,

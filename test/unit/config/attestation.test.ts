@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { ConfigurationError } from '../../../src/config/configuration-error.ts';
 import { loadConfiguration } from '../../../src/config/load.ts';
@@ -152,6 +152,69 @@ describe('attestation.kubernetesTokens', () => {
   ])('is refused: %s', (tokens, expected) => {
     expect(saying(withTokens(tokens))).toEqual([expected]);
   });
+});
+
+describe('attestation.spiffe', () => {
+  const withSpiffe = (spiffe: string, rest = ''): string => proxy(`{ attestation: { spiffe: ${spiffe} }${rest} }`);
+
+  it('takes bundles by file and by the Workload API, relative to its own file', () => {
+    const spiffe =
+      '{ audience: [a], trustDomains: [{ name: b.test, bundleFile: ./b.json }], workloadApi: { socket: /run/spire.sock } }';
+    expect(load(withSpiffe(spiffe)).proxy.attestation.spiffe).toEqual({
+      audience: ['a'],
+      trustDomains: [{ name: 'b.test', bundleFile: resolve('b.json') }],
+      workloadApiSocket: '/run/spire.sock',
+    });
+  });
+
+  it.each([
+    ['{}', 'no trust domain could be verified; name bundles by trustDomains, or workloadApi: { socket }'],
+    [
+      '{ trustDomains: [{ name: b.test, bundleFile: b }, { name: b.test, bundleFile: c }] }',
+      'the trust domain "b.test" is there twice; remove one',
+    ],
+    [
+      '{ trustDomains: [{ name: B.test, bundleFile: b }] }',
+      'the text "B.test" is not a trust domain; for example example.org',
+    ],
+  ])('is refused: %s', (spiffe, expected) => expect(saying(withSpiffe(spiffe))).toEqual([expected]));
+
+  it('proves no ID of a trust domain without a bundle, unless the Workload API may have one', () => {
+    const ids = selecting('{ spiffe:id: ["spiffe://b.test/x", "spiffe://c.test/x", "spiffe://b.test"] }');
+    const files = 'trustDomains: [{ name: b.test, bundleFile: b }]';
+    expect(saying(withSpiffe(`{ ${files} }`) + ids)).toEqual([
+      'no bundle of the trust domain "c.test" is configured; add it to attestation.spiffe.trustDomains in the Proxy document',
+      '"spiffe://b.test" is no SPIFFE ID: path is missing; write it like spiffe://example.org/agent',
+    ]);
+    const more = withSpiffe(`{ ${files}, workloadApi: { socket: s } }`);
+    expect(saying(more + selecting('{ spiffe:id: ["spiffe://c.test/x"] }'))).toEqual([]);
+  });
+});
+
+describe('listeners.tls', () => {
+  const withTls = (tls: string): string => proxy(`{ listeners: { tls: ${tls} } }`);
+
+  it('is there only where it is asked for, and named by its address', () => {
+    expect(load(proxy('{}')).proxy.listeners.tls).toBeNull();
+    expect(load(withTls('{}')).proxy.listeners.tls).toEqual({
+      address: '127.0.0.1',
+      port: 10_443,
+      names: [{ kind: 'ipv4', text: '127.0.0.1' }],
+      certificate: 'issuingCA',
+    });
+    const names = load(withTls('{ address: "0.0.0.0", names: [proxy.internal, "::1"] }')).proxy.listeners.tls?.names;
+    expect(names).toEqual([
+      { kind: 'name', text: 'proxy.internal' },
+      { kind: 'ipv6', text: '::1' },
+    ]);
+  });
+
+  it.each([
+    ['{ address: "0.0.0.0" }', '"names" is missing; name what clients call the proxy; an address for all is no name'],
+    ['{ certificate: svid }', 'there is no SVID to show; configure attestation.spiffe.workloadApi'],
+    ['{ names: [Proxy.Internal] }', '"Proxy.Internal" is not spelled canonically; write proxy.internal'],
+    ['{ names: ["*.internal"] }', '"*.internal" has "*" where it means nothing; "*." stands at the beginning only'],
+  ])('is refused: %s', (tls, expected) => expect(saying(withTls(tls))).toEqual([expected]));
 });
 
 describe('selectors that a token proves', () => {
