@@ -1,8 +1,11 @@
 /** Duty: callers that prove themselves by a token of an identity provider, with curl, through the whole proxy. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeIssuer, issuerKey } from '../fakes/fake-issuer.ts';
 import { clock, TestCa } from '../wire/upstream-world.ts';
@@ -10,6 +13,40 @@ import { openSandboxedProxy, type SandboxedProxy } from './harness.ts';
 
 const ORDERS = 'https://api.internal.test/v1/orders';
 const key = issuerKey('k1');
+
+interface OpenedTunnel {
+  /** The first bytes of the answer, head and body of what is small. */
+  get(path: string): Promise<string>;
+  close(): void;
+}
+
+async function openTunnel(proxyUrl: string, host: string, token: string, bundleFile: string): Promise<OpenedTunnel> {
+  const { port, hostname } = new URL(proxyUrl);
+  const socket = connect(Number(port), hostname);
+  socket.write(`CONNECT ${host}:443 HTTP/1.1\r\nHost: ${host}:443\r\nProxy-Authorization: Bearer ${token}\r\n\r\n`);
+  await once(socket, 'data');
+  const secure = connectTls({ socket, servername: host, ca: readFileSync(bundleFile) });
+  await once(secure, 'secureConnect');
+  return {
+    get: async (path) => {
+      let text = '';
+      const whole = new Promise<void>((resolve) => {
+        const more = (bytes: Buffer): void => {
+          text += bytes.toString('latin1');
+          const length = /\r\ncontent-length: ([0-9]+)\r\n/i.exec(text)?.[1];
+          if (length === undefined || text.length < text.indexOf('\r\n\r\n') + 4 + Number(length)) return;
+          secure.off('data', more);
+          resolve();
+        };
+        secure.on('data', more);
+      });
+      secure.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      await whole;
+      return text;
+    },
+    close: () => secure.destroy(),
+  };
+}
 
 for (const workers of [1, 2]) {
   describe(`with ${workers} worker${workers === 1 ? '' : 's'}`, () => {
@@ -74,6 +111,19 @@ for (const workers of [1, 2]) {
 
     it('so does the same token as a password', async () => {
       expect((await curl('--proxy-user', `agent:${await good()}`, ORDERS)).status).toBe('200 200');
+    });
+
+    it('a request on an open tunnel is refused once the token has ended', async () => {
+      const { proxyUrl, bundleFile } = sandboxed.proxy;
+      // 30 s of skew are for the clocks of others; what is served on a tunnel ends with the token itself.
+      const endsAt = Math.floor(Date.now() / 1_000) + 2;
+      const tunnel = await openTunnel(proxyUrl, 'api.internal.test', await good({ exp: endsAt }), bundleFile);
+      expect(await tunnel.get('/v1/orders')).toMatch(/^HTTP\/1\.1 200 /);
+      await new Promise((resolve) => setTimeout(resolve, endsAt * 1_000 - Date.now() + 50));
+      const answer = await tunnel.get('/v1/orders');
+      tunnel.close();
+      expect(answer).toMatch(/^HTTP\/1\.1 403 /);
+      expect(answer).toContain('workload_ended');
     });
 
     it('a token of somebody else, an expired one and a forged one get nothing, and all the same answer', async () => {

@@ -38,7 +38,7 @@ describe('the examples', () => {
   const examples = readdirSync(CONFIG).filter((name) => name.endsWith('.yaml'));
 
   it('are there', () =>
-    expect(examples).toEqual(['aws.yaml', 'internal-api.yaml', 'openai-vault.yaml', 'quickstart.yaml']));
+    expect(examples).toEqual(['aws.yaml', 'internal-api.yaml', 'openai-vault.yaml', 'quickstart.yaml', 'tokens.yaml']));
 
   it.each(examples)('%s loads without a warning', async (name) => {
     const { policy, warnings } = await load(join(CONFIG, name));
