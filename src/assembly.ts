@@ -262,7 +262,7 @@ const ended = (revision: string): Denial => ({
   kind: 'denial',
   reason: 'workload_ended',
   rule: null,
-  detail: 'start a new instance, or connect again with a token that is valid',
+  detail: 'start a new instance, or connect again with a token or certificate that is valid',
   retryAfterMs: null,
   revision,
 });

@@ -132,13 +132,14 @@ for (const workers of [1, 2]) {
         await good({ repository: 'evil/agents' }),
         await good({ exp: 1 }),
         await good({ aud: 'vault' }),
+        await good({ padding: 'x'.repeat(7_000) }),
         `${(await good()).slice(0, -4)}AAAA`,
         await issuer.token(issuerKey('k1'), { repository: 'acme/agents' }),
       ];
       for (const token of tokens) expect((await curl(...bearer(token), ORDERS)).status).toBe('407 000');
       // Records of several workers come in any order.
       const details = sandboxed.auditLines().map((line) => String(line['detail']));
-      for (const detail of ['has expired', 'is for another audience', 'does not verify'])
+      for (const detail of ['has expired', 'is for another audience', 'does not verify', 'is longer than 8 KiB'])
         expect(details.filter((each) => each.includes(detail)).length).toBeGreaterThan(0);
       expect(details.filter((each) => each === 'no WorkloadIdentity matches')).toHaveLength(2);
       expect(tokens.filter((token) => JSON.stringify(sandboxed.auditLines()).includes(token.slice(0, 40)))).toEqual([]);

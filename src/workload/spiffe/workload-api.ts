@@ -172,7 +172,7 @@ class Followed {
         (cause) => this.#lose(cause),
       );
     } catch {
-      this.#lose('the client library cannot be loaded');
+      this.#lose('the client library cannot be loaded', 'npm install @grpc/grpc-js @grpc/proto-loader');
     }
   }
 
@@ -189,10 +189,10 @@ class Followed {
     this.#outage.over();
   }
 
-  #lose(cause: string): void {
+  #lose(cause: string, hint: string | null = null): void {
     if (this.#isClosed) return;
     this.#silentSince ??= this.#clock.monotonicMs();
-    this.#outage.began(cause);
+    this.#outage.began(cause, hint);
     this.#retry = this.#clock.schedule(this.#retryMs, () => void this.#open());
     this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
   }

@@ -2,7 +2,7 @@
  * Duty: keeps the keys of one issuer as its issuer changes them.
  * In → Out: a way to fetch a key set → the key for a token.
  * Holds: one fetch at a time; a `kid` that nobody knows leads to at most one in 30 s, whoever sends it how often; old keys
- *   serve an hour at most while there are no new ones.
+ *   serve an hour at most while there are no new ones, and nobody waits longer than a second for better ones.
  * Fails: `identity_required`.
  * Source: OpenID Connect Core 1.0 §10.1.1 (rotation).
  */
@@ -26,6 +26,7 @@ export interface KeySourceParts {
 
 const UNKNOWN_KID_COOLDOWN_MS = 30_000;
 const RETRY_MS = 5_000;
+const PATIENCE_MS = 1_000;
 const MAX_AGE_MS = 10 * 60_000;
 const MAX_STALE_MS = 60 * 60_000;
 
@@ -46,7 +47,7 @@ class Rotating implements KeySource {
   }
 
   async find(kid: string | undefined, algorithm: string): Promise<KeyObject> {
-    if (this.#ageMs() > MAX_AGE_MS) await this.#refresh();
+    if (this.#ageMs() > MAX_AGE_MS) await (this.#usable() === null ? this.#refresh() : this.#refreshPatiently());
     const known = this.#usable()?.find(kid, algorithm) ?? null;
     if (known !== null) return known;
     if (this.#ageMs() > UNKNOWN_KID_COOLDOWN_MS) await this.#refresh();
@@ -63,6 +64,14 @@ class Rotating implements KeySource {
 
   #usable(): KeySet | null {
     return this.#ageMs() <= MAX_STALE_MS ? this.#keys : null;
+  }
+
+  /** There are keys that still count: a slow issuer holds nobody up for long. */
+  async #refreshPatiently(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const patience = this.#parts.clock.schedule(PATIENCE_MS, resolve);
+    await Promise.race([this.#refresh(), promise]);
+    patience.cancel();
   }
 
   /** Never rejects; after a failure the next try waits. */

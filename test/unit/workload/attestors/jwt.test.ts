@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK } from 'jose';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { EgressError } from '../../../../src/core/errors.ts';
 import type { Subject, TokenVerifier } from '../../../../src/workload/attestor.ts';
 import { createJwtVerifier, jwtClaims } from '../../../../src/workload/attestors/jwt.ts';
@@ -280,6 +280,20 @@ describe('the keys of an issuer', () => {
     await clock.advance(6_000);
     expect(await by.verify(await issuer.token(first))).toMatchObject({ kind: 'jwt' });
     expect(log.lines).toHaveLength(2);
+  });
+
+  it('hold nobody up for more than a second while the issuer is slow', async () => {
+    const by = verifier();
+    await by.verify(await issuer.token(first));
+    issuer.override = () => null;
+    await clock.advance(601_000);
+    let isThrough = false;
+    const waiting = by.verify(await issuer.token(first)).finally(() => (isThrough = true));
+    await vi.waitFor(() => expect(issuer.asked.filter((path) => path === '/keys')).toHaveLength(2));
+    await clock.advance(999);
+    expect(isThrough).toBe(false);
+    await clock.advance(1);
+    expect(await waiting).toMatchObject({ kind: 'jwt' });
   });
 
   it('are not asked for again at once where they could not be had', async () => {

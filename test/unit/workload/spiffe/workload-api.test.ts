@@ -157,6 +157,14 @@ describe('the Workload API', () => {
     expect(log.lines.join()).not.toContain('PRIVATE');
   });
 
+  it('is not there without its client library, and the log says how to get it', async () => {
+    api = new WorkloadApi(Promise.reject(new Error('ERR_MODULE_NOT_FOUND')), clock, log);
+    await settled(() => expect(log.lines).toHaveLength(3));
+    expect(log.lines[0]).toContain('npm install @grpc/grpc-js');
+    await clock.advance(60_000);
+    expect(api.bundles().size).toBe(0);
+  });
+
   it('is left alone after the end', async () => {
     await agent.start();
     open();
