@@ -26,6 +26,7 @@ import type { Deliveries } from './delivery/deliveries.ts';
 import { type Front, openFront } from './front.ts';
 import { type Closers, type Ground, type GroundOptions, openAuthority, openGround } from './ground.ts';
 import { InstanceDesk, type InstanceOrder } from './instance-desk.ts';
+import type { Endpoint } from './listener/connection.ts';
 import { explainRequest, loadSettings, type Place, type RequestExplanation } from './policy-files.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
@@ -53,6 +54,8 @@ export interface StartOptions extends Place, GroundOptions {
 
 export interface RunningProxy {
   readonly proxyUrl: string;
+  /** Null: no TLS listener. */
+  readonly tlsProxyUrl: string | null;
   readonly adminSocket: string;
   readonly bundleFile: string;
   readonly auditFile: string;
@@ -139,8 +142,12 @@ async function serve(options: StartOptions, ground: Ground, front: Front, closer
 const OWN_NAME = 'countersign';
 const REVOKE_DEADLINE_MS = 5_000;
 
+const urlOf = (scheme: string, { address, port }: Endpoint): string =>
+  `${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`;
+
 class Running implements RunningProxy {
   readonly proxyUrl: string;
+  readonly tlsProxyUrl: string | null;
   readonly adminSocket: string;
   readonly bundleFile: string;
   readonly auditFile: string;
@@ -159,8 +166,8 @@ class Running implements RunningProxy {
     this.#ground = ground;
     this.#front = front;
     this.#deliveries = deliveries;
-    const { address, port } = front.bound;
-    this.proxyUrl = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+    this.proxyUrl = urlOf('http', front.bound);
+    this.tlsProxyUrl = front.boundTls === null ? null : urlOf('https', front.boundTls);
     this.instances = new InstanceDesk(ground, front, this.proxyUrl);
     this.adminSocket = proxy.admin.socket;
     this.bundleFile = ground.bundles.pem;
@@ -175,6 +182,7 @@ class Running implements RunningProxy {
     const { unix } = configuration.proxy.listeners;
     return [
       `proxy     ${this.proxyUrl}`,
+      ...(this.tlsProxyUrl === null ? [] : [`          ${this.tlsProxyUrl}`]),
       ...(unix === null ? [] : [`unix      ${unix.path}`]),
       `policy    revision ${configuration.policy.id}, trust domain ${configuration.proxy.trustDomain}`,
       `ca        ${certificateFile} (SHA-256 ${ca.fingerprint.slice(0, 23)}…)`,
@@ -250,6 +258,7 @@ class Running implements RunningProxy {
   status(): ProxyStatus {
     return {
       proxyUrl: this.proxyUrl,
+      tlsProxyUrl: this.tlsProxyUrl,
       ...this.health(),
       workers: this.#front.workers(),
       instances: this.instances.count,

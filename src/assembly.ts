@@ -19,9 +19,17 @@ import { type Decision, type ExchangeStages, exchange } from './exchange.ts';
 import type { Closers } from './ground.ts';
 import { createInjectionStage } from './injection/inject.ts';
 import type { Connection } from './listener/connection.ts';
+import type { Listener } from './listener/explicit.ts';
 import { LiveTunnels } from './listener/live-tunnels.ts';
 import type { LimitsOptions } from './listener/options.ts';
+import {
+  type CertificateSource,
+  createIssuedCertificates,
+  type ServerCertificate,
+  type SignCertificate,
+} from './listener/server-certificates.ts';
 import { Shares } from './listener/shares.ts';
+import { openTlsListener, type TlsListenerOptions } from './listener/tls.ts';
 import { bodyNeeded, decide } from './policy/decide.ts';
 import { NOTHING_HELD } from './policy/limiter.ts';
 import type { Permit } from './policy/permit.ts';
@@ -34,6 +42,7 @@ import { type LeafSource, terminate } from './tunnel/terminate.ts';
 import type { DownstreamRequest } from './tunnel/tunnel.ts';
 import type { UpstreamOptions } from './upstream/options.ts';
 import { createUpstreamStage } from './upstream/send.ts';
+import type { SpiffeTrust } from './workload/attestation.ts';
 import type { WorkloadStage } from './workload/identify.ts';
 import type { Workload } from './workload/workload.ts';
 
@@ -66,6 +75,8 @@ export interface Path {
   serve(connection: Connection): void;
   /** The lease with that key has ended: no connection that was opened for it carries another request. */
   forget(credentialKey: string): void;
+  /** Puts on record a connection that was refused before it asked for anything. */
+  refused(connection: Connection, error: EgressError): void;
   /** Resolves when no connection is served any more, its record completed. */
   settled(): Promise<void>;
 }
@@ -88,7 +99,54 @@ export function createPath(backing: Backing, clock: Clock, closers: Closers): Pa
         .finally(() => serving.delete(served));
       serving.add(served);
     },
+    refused: (connection, error) => {
+      backing.audit.refused(connection, null, null, error);
+      backing.metrics.refusal(error.code);
+    },
     settled: async () => void (await Promise.all(serving)),
+  };
+}
+
+export interface TlsBacking {
+  readonly proxy: Pick<Configuration['proxy'], 'listeners' | 'limits'>;
+  readonly path: Path;
+  readonly spiffe: SpiffeTrust | null;
+  readonly sign: SignCertificate;
+  readonly clock: Clock;
+}
+
+/** `where`: what differs between one process and many. Null: the configuration has no TLS listener. */
+export async function openTls(
+  { proxy, path, spiffe, sign, clock }: TlsBacking,
+  where: Partial<TlsListenerOptions> & Pick<TlsListenerOptions, 'maxConnections'>,
+): Promise<Listener | null> {
+  const { tls } = proxy.listeners;
+  if (tls === null) return null;
+  const { address, port, names, certificate } = tls;
+  const handshakeTimeoutMs = proxy.limits.tlsHandshakeTimeoutMs;
+  return openTlsListener(
+    { address, port, names, handshakeTimeoutMs, key: 'tls', ...where },
+    {
+      clock,
+      certificates: certificate === 'svid' ? svidOf(spiffe) : createIssuedCertificates(sign, clock),
+      peers: spiffe,
+      onConnection: path.serve,
+      onRefused: path.refused,
+    },
+  );
+}
+
+/** The proxy's own SVID names it by its URI, whatever it is called by. */
+function svidOf(spiffe: SpiffeTrust | null): CertificateSource {
+  let shown: ServerCertificate | null = null;
+  return {
+    certificateFor: async () => {
+      const own = spiffe?.ownSvid() ?? null;
+      if (own === null)
+        throw new EgressError('tls_handshake_failed', { detail: 'the proxy has no valid SVID to show' });
+      if (shown?.certificatePem !== own.chainPem) shown = { certificatePem: own.chainPem, keyPem: own.keyPem };
+      return shown;
+    },
   };
 }
 
@@ -157,11 +215,21 @@ function createDecider(backing: Backing, limits: LimitsOptions): ExchangeStages[
     if (form === null) throw new EgressError('request_body_too_large');
     return decideOn(workload, request, bodyOf(form), form);
   };
-  return (workload, request) => {
+  const decideFor = (
+    workload: Workload,
+    request: DownstreamRequest,
+    isCurrent: boolean,
+  ): Decision | Promise<Decision> => {
     const revision = backing.current.configuration.policy;
-    if (!backing.workload.isCurrent(workload)) return ended(revision.id);
+    if (!isCurrent) return ended(revision.id);
     const mustSeeBody = bodyNeeded(revision, request.tunnel.authority, request.head);
     return mustSeeBody ? withForm(workload, request) : decideOn(workload, request, request.body, null);
+  };
+  return (workload, request) => {
+    const isCurrent = backing.workload.isCurrent(workload);
+    return isCurrent instanceof Promise
+      ? isCurrent.then((answer) => decideFor(workload, request, answer))
+      : decideFor(workload, request, isCurrent);
   };
 }
 
@@ -194,7 +262,7 @@ const ended = (revision: string): Denial => ({
   kind: 'denial',
   reason: 'workload_ended',
   rule: null,
-  detail: 'start a new instance',
+  detail: 'start a new instance, or connect again with a token or certificate that is valid',
   retryAfterMs: null,
   revision,
 });

@@ -34,6 +34,11 @@ export async function openCrewFront(
   const { proxy } = ground.current.configuration;
   const listen = { ...proxy.listeners.explicit, maxConnections: proxy.limits.maxConnections };
   const bound = await findFreeEndpoint(listen);
+  const { tls } = proxy.listeners;
+  const boundTls =
+    tls === null
+      ? null
+      : await findFreeEndpoint({ ...tls, ...listen, address: tls.address, port: tls.port, key: 'tls' });
   const credential = createCredentials(ground, clock, (key) => crew.leaseRetired(key));
   const stages = ownerStages(ground, credential, clock);
   const counters = new Counters(ground, credential);
@@ -41,7 +46,7 @@ export async function openCrewFront(
     count: proxy.workers,
     program,
     clock,
-    charge: (number) => serialize(chargeOf(ground, number, bound)),
+    charge: (number) => serialize(chargeOf(ground, number, bound, boundTls)),
     desk: (number, on) => new OwnerDesk(stages, `${prefixOf(number)}c`, on),
     log: ground.writeLog,
     observe: (event) => observe(ground, counters, event),
@@ -50,6 +55,7 @@ export async function openCrewFront(
   await crew.begin();
   return {
     bound,
+    boundTls,
     credential,
     metrics: async () => counters.text(await crew.metrics()),
     workers: () => crew.list(),
@@ -72,7 +78,12 @@ function revisionOf(ground: Ground): WorkerRevision {
 }
 
 /** Limits of a process are split: never exceeded together, and met by an even spread. */
-function chargeOf(ground: Ground, number: number, endpoint: Charge['endpoint']): Charge {
+function chargeOf(
+  ground: Ground,
+  number: number,
+  endpoint: Charge['endpoint'],
+  tlsEndpoint: Charge['tlsEndpoint'],
+): Charge {
   const { configuration } = ground.current;
   const { limits, workers } = configuration.proxy;
   const share = (limit: number): number => Math.max(1, Math.floor(limit / workers));
@@ -87,6 +98,7 @@ function chargeOf(ground: Ground, number: number, endpoint: Charge['endpoint']):
   return {
     idPrefix: prefixOf(number),
     endpoint,
+    tlsEndpoint,
     revision: { ...revision, proxy: { ...revision.proxy, limits: own } },
     upstream: { ...upstream, maxConnectionsPerWorkload: share(upstream.maxConnectionsPerWorkload) },
     issuingCa: ground.authority.ca.certificatePem,
@@ -120,7 +132,9 @@ function ownerStages(ground: Ground, credential: CredentialStage, clock: Clock):
     leaf: ({ host, publicKey }) => {
       const parsed = parseHost(host);
       // A worker asks for what policy allowed; a host of no Service would be asked for by none of ours.
-      if (!isKnownHost(ground.current.configuration.policy, parsed))
+      const { policy, proxy } = ground.current.configuration;
+      const isOwn = proxy.listeners.tls?.names.some((each) => each.text === parsed.text) === true;
+      if (!isOwn && !isKnownHost(policy, parsed))
         throw new EgressError('certificate_issuing_failed', { detail: 'no Service names the host' });
       const key = createPublicKey({ key: Buffer.from(publicKey, 'base64'), format: 'der', type: 'spki' });
       return ground.authority.ca.sign(parsed, key);
@@ -134,7 +148,7 @@ async function permitFor(ground: Ground, names: PermitNames): Promise<Permit | n
   const instance = names.instance === null ? null : ground.instances.get(names.instance);
   const isForeign = names.instance !== null && instance?.workload !== names.workload;
   const workload = await ground.workload.describe(names.workload, instance);
-  if (isForeign || !ground.workload.isCurrent(workload))
+  if (isForeign || !(await ground.workload.isCurrent(workload)))
     throw new EgressError('credential_denied', { detail: 'the instance of the workload has ended' });
   return permitAgain(ground.current.configuration.policy, workload, {
     ...names,

@@ -5,7 +5,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { createMetrics } from './admin/metrics.ts';
-import { createPath, type Path } from './assembly.ts';
+import { createPath, openTls, type Path } from './assembly.ts';
 import type { Clock } from './core/clock.ts';
 import { EgressError } from './core/errors.ts';
 import type { CredentialStage } from './credential/credential.ts';
@@ -23,6 +23,8 @@ import { systemCalls } from './workload/system-calls.ts';
 
 export interface Front {
   readonly bound: Endpoint;
+  /** Of the TLS listener; null: there is none. */
+  readonly boundTls: Endpoint | null;
   readonly credential: CredentialStage;
   metrics(): Promise<string>;
   /** Empty where this process carries the traffic itself. */
@@ -46,7 +48,8 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
   const credential = createCredentials(ground, clock, (key) => path.forget(key));
   const limiter = createLimiter(clock);
   const metrics = createMetrics({
-    openConnections: () => (listener?.openConnections ?? 0) + (unix?.openConnections ?? 0),
+    openConnections: () =>
+      (listener?.openConnections ?? 0) + (unix?.openConnections ?? 0) + (tls?.openConnections ?? 0),
     liveLeases: () => credential.list().length,
     liveInstances: () => ground.instances.count,
   });
@@ -72,8 +75,14 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
   closers.push(() => listener.drain(0));
   const unix = proxy.listeners.unix === null ? null : await openUnix(proxy.listeners.unix, gate, clock, path.serve);
   if (unix !== null) closers.push(() => unix.drain(0));
+  const tls = await openTls(
+    { proxy, path, clock, spiffe: ground.attestation.spiffe, sign: ground.authority.ca.sign },
+    { maxConnections, gate, idPrefix: 't' },
+  );
+  closers.push(async () => tls?.drain(0));
   return {
     bound: listener.bound,
+    boundTls: tls?.bound ?? null,
     credential,
     metrics: () => metrics.text(),
     workers: () => [],
@@ -83,7 +92,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
     endInstance: (id) => path.tunnels.cutInstance(id),
     drain: async (deadlineMs) => {
       path.tunnels.drainAll();
-      await Promise.all([listener.drain(deadlineMs), unix?.drain(deadlineMs)]);
+      await Promise.all([listener.drain(deadlineMs), tls?.drain(deadlineMs), unix?.drain(deadlineMs)]);
     },
   };
 }

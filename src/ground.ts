@@ -20,7 +20,7 @@ import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
 import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import type { UpstreamOptions } from './upstream/options.ts';
-import { createAttestation } from './workload/attestation.ts';
+import { createAttestation, type OpenAttestation } from './workload/attestation.ts';
 import { createWorkloadStage, type WorkloadStage } from './workload/identify.ts';
 import { InstanceRegistry } from './workload/instances.ts';
 import { rememberPlaceholders } from './workload/placeholders.ts';
@@ -61,6 +61,7 @@ export interface Ground extends Issuing {
   readonly audit: AuditStage;
   readonly instances: InstanceRegistry;
   readonly workload: WorkloadStage;
+  readonly attestation: OpenAttestation;
   readonly sandbox: Sandbox | null;
 }
 
@@ -86,7 +87,7 @@ export async function openGround(
   const placeholdersOf = rememberPlaceholders(placeholderKey);
   const instances = new InstanceRegistry(clock);
   const attestation = createAttestation(proxy.attestation, { clock, log });
-  closers.push(async () => attestation.close());
+  closers.push(() => attestation.close());
   const workload = createWorkloadStage({
     trustDomain: proxy.trustDomain,
     placeholders: (spiffeId, _name, instance) => placeholdersOf(spiffeId, instance),
@@ -109,6 +110,7 @@ export async function openGround(
     audit,
     instances,
     workload,
+    attestation,
     ...issuing,
     sandbox,
   };

@@ -5,15 +5,18 @@
  *   nothing new and ends within seconds.
  * Not here: the owner's side (crew-front.ts); the same in one process (front.ts).
  */
+import type { KeyObject } from 'node:crypto';
 import { setTimeout as after } from 'node:timers/promises';
 import { deserialize } from 'node:v8';
 import { createLog } from './admin/log.ts';
 import { createMetrics, type Metrics } from './admin/metrics.ts';
-import { createPath, type Path } from './assembly.ts';
+import { createPath, openTls, type Path } from './assembly.ts';
 import { createAuditStage } from './audit/exchange-record.ts';
+import type { Host } from './core/authority.ts';
 import { EgressError } from './core/errors.ts';
 import type { Closers } from './ground.ts';
 import { type Listener, openExplicitListener } from './listener/explicit.ts';
+import { Gate } from './listener/gate.ts';
 import { NOTHING_HELD } from './policy/limiter.ts';
 import { systemClock } from './system-clock.ts';
 import { createRemoteLeaves } from './tunnel/leaves.ts';
@@ -56,6 +59,7 @@ interface Post {
   readonly current: { configuration: WorkerRevision };
   readonly path: Path;
   readonly listener: Listener;
+  readonly tls: Listener | null;
   readonly metrics: Metrics;
 }
 
@@ -146,30 +150,20 @@ class Worker implements Desk, RunningWorker {
     const current = { configuration: charge.revision };
     const { proxy } = current.configuration;
     const channel = this.#channel;
+    const log = createLog(proxy.log.level, this.#log);
     const metrics = createMetrics({
-      openConnections: () => listener.openConnections,
+      openConnections: () => listener.openConnections + (tls?.openConnections ?? 0),
       liveLeases: () => 0,
       liveInstances: () => 0,
     });
-    const log = createLog(proxy.log.level, this.#log);
     const attestation = createAttestation(proxy.attestation, { clock: systemClock, log });
-    this.#closers.push(async () => attestation.close());
+    this.#closers.push(() => attestation.close());
+    const sign = (host: Host, publicKey: KeyObject): Promise<LeafAnswer> => this.#sign(host, publicKey);
     const path = createPath(
       {
         current,
         log,
-        leaves: createRemoteLeaves(systemClock, (host, publicKey) => {
-          const der = publicKey.export({ type: 'spki', format: 'der' }) as Buffer;
-          const question: LeafQuestion = {
-            host: host.kind === 'ipv6' ? `[${host.text}]` : host.text,
-            publicKey: der.toString('base64'),
-          };
-          return channel.ask(
-            TOPIC.leaf,
-            JSON.stringify(question),
-            (body) => JSON.parse(body.toString('utf8')) as LeafAnswer,
-          );
-        }),
+        leaves: createRemoteLeaves(systemClock, sign),
         audit: createAuditStage(this.#audit, systemClock),
         workload: createWorkloadStage({
           trustDomain: proxy.trustDomain,
@@ -188,22 +182,39 @@ class Worker implements Desk, RunningWorker {
       systemClock,
       this.#closers,
     );
-    const { idPrefix, endpoint } = charge;
     const { maxConnections } = proxy.limits;
+    const where = { maxConnections, gate: new Gate(maxConnections), isShared: true };
     const listener = await openExplicitListener(
-      { ...endpoint, maxConnections, idPrefix, isShared: true },
+      { ...charge.endpoint, ...where, idPrefix: charge.idPrefix },
       systemClock,
       path.serve,
     );
-    this.#served = { current, path, listener, metrics };
+    const tls = await openTls(
+      { proxy, path, clock: systemClock, spiffe: attestation.spiffe, sign },
+      { ...charge.tlsEndpoint, ...where, idPrefix: `${charge.idPrefix}c-t` },
+    );
+    this.#served = { current, path, listener, tls, metrics };
     return this.#served;
+  }
+
+  #sign(host: Host, publicKey: KeyObject): Promise<LeafAnswer> {
+    const der = publicKey.export({ type: 'spki', format: 'der' }) as Buffer;
+    const question: LeafQuestion = {
+      host: host.kind === 'ipv6' ? `[${host.text}]` : host.text,
+      publicKey: der.toString('base64'),
+    };
+    return this.#channel.ask(
+      TOPIC.leaf,
+      JSON.stringify(question),
+      (body) => JSON.parse(body.toString('utf8')) as LeafAnswer,
+    );
   }
 
   async #drain(deadlineMs: number): Promise<void> {
     const post = await this.#post?.catch(() => null);
     if (post === null || post === undefined) return;
     post.path.tunnels.drainAll();
-    await post.listener.drain(deadlineMs);
+    await Promise.all([post.listener.drain(deadlineMs), post.tls?.drain(deadlineMs)]);
     await Promise.race([post.path.settled(), after(SETTLE_MS)]);
     for (const close of this.#closers.reverse()) await close();
     await this.#audit.close();

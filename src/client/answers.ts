@@ -124,6 +124,8 @@ export interface ProxyStatus {
   /** First 12 hex digits of the SHA-256 of the policy. */
   readonly revision: string;
   readonly proxyUrl: string;
+  /** Null: no TLS listener. */
+  readonly tlsProxyUrl: string | null;
   /** How many instances there are, those in their grace included. */
   readonly instances: number;
   readonly workers: readonly { readonly number: number; readonly pid: number }[];

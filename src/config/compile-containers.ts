@@ -15,6 +15,9 @@ import type { RawDocument } from './documents.ts';
 import type { Path, ProblemList } from './problems.ts';
 import type { ProxyDocument } from './proxy-shape.ts';
 
+/** What the token of a service account says by itself. */
+const OF_TOKENS: ReadonlySet<SelectorKey> = new Set(['k8s:ns', 'k8s:sa', 'k8s:pod-name', 'k8s:node']);
+
 type Spec = NonNullable<ProxyDocument['spec']['attestation']>;
 
 const DOCKER_SOCKET = '/var/run/docker.sock';
@@ -52,7 +55,7 @@ function kubernetesOptions(
 export function checkContainers(
   raw: RawDocument,
   selectors: readonly SelectorOptions[],
-  { docker, kubernetes }: AttestationOptions,
+  { docker, kubernetes, kubernetesTokens }: AttestationOptions,
   problems: ProblemList,
 ): void {
   for (const { key } of selectors) {
@@ -60,7 +63,7 @@ export function checkContainers(
     const missing =
       key.startsWith('docker:') && docker === null
         ? 'docker'
-        : key.startsWith('k8s:') && kubernetes === null
+        : key.startsWith('k8s:') && kubernetes === null && !(kubernetesTokens !== null && OF_TOKENS.has(key))
           ? 'kubernetes'
           : null;
     if (missing !== null)

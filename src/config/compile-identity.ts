@@ -11,6 +11,7 @@ import { createSpiffeId } from '../core/spiffe-id.ts';
 import type { AttestationOptions, SelectorKey, SelectorOptions, WorkloadIdentityOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
 import { checkContainers } from './compile-containers.ts';
+import { checkProofs, isProof } from './compile-proof.ts';
 import { namespaceOf, qualify } from './names.ts';
 import { parseNetwork } from './network.ts';
 import { type ProblemList, quoted } from './problems.ts';
@@ -35,7 +36,7 @@ const SOME_INSTANCE = 'i-0123456789abcdef';
 const LIKE_INSTANCE = /(?:^|\/)i-[0-9a-f]{16}$/;
 
 /** The control group says which container it is. By address a pod needs a token, or is trusted, of which every start warns. */
-const isHeld = (key: SelectorKey): boolean => KERNEL_HELD.has(key) || /^(?:docker|k8s):/.test(key);
+const isHeld = (key: SelectorKey): boolean => KERNEL_HELD.has(key) || /^(?:docker|k8s):/.test(key) || isProof(key);
 
 /** Null where this proxy may not grant it, or a problem was reported. */
 export function compileIdentity(
@@ -113,6 +114,7 @@ function compileSelectors(
     }
   }
   checkContainers(raw, selectors, attestation, problems);
+  checkProofs(raw, selectors, attestation, problems);
   checkStrength(raw, selectors, problems);
   return selectors;
 }

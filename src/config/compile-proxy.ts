@@ -4,15 +4,16 @@
  * Source: RFC 9209 for the names of the deadlines; config/README.md, table of limits.
  */
 import { isAbsolute, join, resolve } from 'node:path';
+import type { Host } from '../core/authority.ts';
 import { formatDuration } from '../core/duration.ts';
 import { formatIp, parseIp } from '../core/ip-address.ts';
 import type { LimitsOptions, UnixListenOptions } from '../listener/options.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
 import type { InstanceOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
-import { compileContainers } from './compile-containers.ts';
+import { compileAttestation } from './compile-attestation.ts';
 import { canonicalHost } from './compile-service.ts';
-import type { ListenOptions, ProxyOptions } from './configuration.ts';
+import type { ListenOptions, ProxyOptions, TlsListenOptions } from './configuration.ts';
 import type { FileAccess } from './file-access.ts';
 import { parseNetwork } from './network.ts';
 import { type Path, type ProblemList, quoted } from './problems.ts';
@@ -33,6 +34,7 @@ const DEFAULT_TRUST_DOMAIN = 'countersign.local';
 const LOOPBACK = '127.0.0.1';
 const EXPLICIT_PORT = 10_080;
 const ISSUER_PORT = 10_081;
+const TLS_PORT = 10_443;
 const MAX_PENDING = 10_000;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -56,11 +58,12 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
     workers: spec.workers ?? 1,
     listeners: {
       explicit: read.listen(spec.listeners?.explicit, ['spec', 'listeners', 'explicit'], EXPLICIT_PORT),
+      tls: compileTlsListener(spec.listeners?.tls, read, spec.attestation?.spiffe?.workloadApi !== undefined),
       unix: compileUnix(spec, read),
     },
     admin: { socket: read.socket(spec.admin?.socket, join(stateDirectory, 'admin.sock')) },
     issuer: compileIssuer(spec, read),
-    attestation: read.attestation(spec.attestation ?? {}),
+    attestation: compileAttestation(source, context.files, context.problems),
     issuingCA: { directory: read.path(spec.issuingCA?.directory) ?? join(stateDirectory, 'ca') },
     audit: {
       file: spec.audit?.file === '-' ? '-' : (read.path(spec.audit?.file) ?? join(stateDirectory, 'audit.jsonl')),
@@ -145,6 +148,26 @@ function compileTransit(
     mount: transit.mount ?? 'transit',
     key: transit.key,
     tokenFile: read.path(transit.tokenFile) ?? transit.tokenFile,
+  };
+}
+
+function compileTlsListener(
+  given: NonNullable<Spec['listeners']>['tls'],
+  read: ProxyReader,
+  hasWorkloadApi: boolean,
+): TlsListenOptions | null {
+  if (given === undefined) return null;
+  const at = ['spec', 'listeners', 'tls'];
+  const listen = read.listen(given, at, TLS_PORT);
+  const isWildcard = listen.address === '0.0.0.0' || listen.address === '::';
+  if (given.names === undefined && isWildcard)
+    read.report(at, '"names" is missing', 'name what clients call the proxy; an address for all is no name');
+  if (given.certificate === 'svid' && !hasWorkloadApi)
+    read.report([...at, 'certificate'], 'there is no SVID to show', 'configure attestation.spiffe.workloadApi');
+  return {
+    ...listen,
+    names: (given.names ?? [listen.address]).flatMap((name, i) => read.host([...at, 'names', i], name) ?? []),
+    certificate: given.certificate ?? 'issuingCA',
   };
 }
 
@@ -241,16 +264,6 @@ class ProxyReader {
     return isAbsolute(given) ? resolve(given) : this.#context.files.resolve(this.#source.raw, given);
   }
 
-  attestation(given: NonNullable<Spec['attestation']>): ProxyOptions['attestation'] {
-    if (given.kubernetes?.podAddress === 'trusted' && this.#source !== null) {
-      const at = ['spec', 'attestation', 'kubernetes', 'podAddress'];
-      const message =
-        'whoever can send from the address of a pod is that pod; keep it only where the CNI stops spoofed sources';
-      this.#context.problems.warn(this.#source.raw.at(at), at, message);
-    }
-    return compileContainers(given, (path) => this.path(path));
-  }
-
   socket(
     given: string | undefined,
     standard: string,
@@ -272,6 +285,13 @@ class ProxyReader {
     port: number,
   ): ListenOptions {
     return { address: this.#ip([...at, 'address'], given?.address ?? LOOPBACK), port: given?.port ?? port };
+  }
+
+  host(at: Path, name: string): Host | null {
+    const canonical = canonicalHost(name);
+    if (!('fault' in canonical)) return canonical;
+    this.report(at, `${quoted(name)} ${canonical.fault}`, canonical.hint);
+    return null;
   }
 
   duration(at: Path, given: string | undefined, standard: number, min: number, max: number): number {

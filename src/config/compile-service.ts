@@ -4,7 +4,7 @@
  *   counts on every way to it.
  * Not here: whether a credential may go there (compile-binding.ts).
  */
-import { parseHost } from '../core/authority.ts';
+import { type Host, parseHost } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
 import { formatIp, parseIp } from '../core/ip-address.ts';
 import type { ProviderPreset } from '../injection/options.ts';
@@ -77,7 +77,7 @@ function parseServiceAddress(text: string, port: number): ServiceAddress | Fault
 }
 
 /** The host where it is spelled canonically. */
-export function canonicalHost(text: string): { readonly kind: string; readonly text: string } | Fault {
+export function canonicalHost(text: string): Host | Fault {
   const bytes = parseIp(text);
   if (bytes !== null) {
     const canonical = formatIp(bytes);

@@ -4,6 +4,7 @@
  * Not here: the spelling in YAML (shapes.ts, proxy-shape.ts); how one becomes the other (compile-*.ts).
  */
 import type { AuditOptions } from '../audit/options.ts';
+import type { Host } from '../core/authority.ts';
 import type { CredentialSourceOptions } from '../credential/options.ts';
 import type { DeliveryOptions } from '../delivery/options.ts';
 import type { LimitsOptions, UnixListenOptions } from '../listener/options.ts';
@@ -40,8 +41,12 @@ export interface ProxyOptions {
   readonly stateDirectory: string;
   /** Processes that carry the traffic; 1: the proxy's own. */
   readonly workers: number;
-  /** `unix` null: there is none. */
-  readonly listeners: { readonly explicit: ListenOptions; readonly unix: UnixListenOptions | null };
+  /** `tls` or `unix` null: there is none. */
+  readonly listeners: {
+    readonly explicit: ListenOptions;
+    readonly tls: TlsListenOptions | null;
+    readonly unix: UnixListenOptions | null;
+  };
   readonly admin: { readonly socket: string };
   readonly issuer: IssuerOptions;
   readonly attestation: AttestationOptions;
@@ -62,6 +67,12 @@ export interface ListenOptions {
   readonly address: string;
   /** 0: any that is free. */
   readonly port: number;
+}
+
+export interface TlsListenOptions extends ListenOptions {
+  /** What its certificates name, one each; not empty. */
+  readonly names: readonly Host[];
+  readonly certificate: 'issuingCA' | 'svid';
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';

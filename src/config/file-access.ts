@@ -46,4 +46,21 @@ export class FileAccess {
     }
     return null;
   }
+
+  /** Whether the file holds JSON; a problem where it does not. */
+  readJson(raw: RawDocument, at: Path, path: string): void {
+    if (this.#read === null) return;
+    try {
+      JSON.parse(this.#read(path));
+    } catch (thrown) {
+      const isText = thrown instanceof SyntaxError;
+      const code = (thrown as NodeJS.ErrnoException).code ?? 'unreadable';
+      this.#problems.add(
+        raw.at(at),
+        at,
+        `${quoted(path)} ${isText ? 'is not JSON' : `cannot be read (${code})`}`,
+        isText ? 'name a file with { "keys": [ … ] }' : 'relative paths start at the folder of this file',
+      );
+    }
+  }
 }

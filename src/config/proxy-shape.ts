@@ -3,10 +3,31 @@
  * Holds: everything may be left out; the defaults are in compile-proxy.ts.
  */
 import { z } from 'zod';
-import { apiVersion, count, duration, metadata, mount, name, ownPort, port, size, spelled, text } from './shapes.ts';
+import { attestation } from './attestation-shape.ts';
+import {
+  apiVersion,
+  count,
+  duration,
+  list,
+  metadata,
+  mount,
+  name,
+  ownPort,
+  port,
+  size,
+  spelled,
+  text,
+} from './shapes.ts';
 
 const ipAddress = spelled('an IP address', /^[0-9A-Fa-f.:]{2,45}$/, '127.0.0.1');
 const listen = z.strictObject({ address: ipAddress.optional(), port: ownPort.optional() });
+
+const tlsListen = z.strictObject({
+  address: ipAddress.optional(),
+  port: ownPort.optional(),
+  names: list(spelled('a host name or an IP address', /^[^\s]{1,300}$/, 'proxy.internal')).optional(),
+  certificate: z.enum(['issuingCA', 'svid']).optional(),
+});
 
 export const LIMITS = {
   headDeadline: duration.optional(),
@@ -60,33 +81,6 @@ const upstream = z.strictObject({
   maxConnectionsPerWorkload: count(65_536).optional(),
 });
 
-const attestation = z.strictObject({
-  docker: z
-    .strictObject({
-      socket: spelled(
-        'the absolute path of a socket',
-        /^\/\P{Cc}{1,106}$/u,
-        '/var/run/docker.sock',
-        '/run/podman/podman.sock',
-      ).optional(),
-    })
-    .optional(),
-  kubernetes: z
-    .strictObject({
-      apiServer: spelled(
-        'an https origin without path',
-        /^https:\/\/[^/?#@\s]{1,300}$/,
-        'https://kubernetes.default.svc',
-      ).optional(),
-      caFile: text.optional(),
-      tokenFile: text.optional(),
-      nodeName: name.optional(),
-      namespace: name.optional(),
-      podAddress: z.enum(['ignored', 'beside-token', 'trusted']).optional(),
-    })
-    .optional(),
-});
-
 export const proxy = z.strictObject({
   apiVersion,
   kind: z.literal('Proxy'),
@@ -100,6 +94,7 @@ export const proxy = z.strictObject({
     listeners: z
       .strictObject({
         explicit: listen.optional(),
+        tls: tlsListen.optional(),
         unix: z
           .strictObject({
             path: text,

@@ -137,6 +137,9 @@ const fixedSelectors = z.object({
     ),
   ).optional(),
   'k8s:node': list(name).optional(),
+  'token:jwt-issuer': list(text).optional(),
+  'token:jwt-sub': list(text).optional(),
+  'spiffe:id': list(spelled('a SPIFFE ID', /^spiffe:\/\/[^\s]{1,2040}$/, 'spiffe://example.org/agent')).optional(),
 });
 const selector = withFamilies(fixedSelectors, [
   keyFamily('docker:label:<name>', /^docker:label:[\x21-\x7e]{1,256}$/, list(text)),
@@ -145,6 +148,7 @@ const selector = withFamilies(fixedSelectors, [
     /^k8s:pod-label:(?:[a-z0-9][a-z0-9.-]{0,252}\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
     list(labelValue),
   ),
+  keyFamily('token:jwt-claim:<name>', /^token:jwt-claim:[^\s]{1,200}$/, list(text)),
 ]);
 
 export const workloadIdentity = z.strictObject({

@@ -36,7 +36,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'Proxy spec.unmatched tunnel': 'write deny, or leave it out',
 };
 
-const SELECTORS = /^(?:token|spiffe):/;
+const SELECTORS = /^token:instance$/;
 
 export interface Unbuilt {
   readonly message: string;

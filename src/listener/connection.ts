@@ -13,6 +13,8 @@ export interface Connection {
   readonly local: Endpoint;
   /** Proven by the certificate of a TLS handshake with the listener; absent where there was none. */
   readonly svid?: SpiffeId;
+  /** When that certificate ends, epoch `ms`. */
+  readonly svidEndsAt?: number;
   /** Epoch `ms`. */
   readonly acceptedAt: number;
 }

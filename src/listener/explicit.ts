@@ -22,6 +22,8 @@ export interface ExplicitListenerOptions {
   readonly idPrefix?: string;
   /** Other processes of this user may listen on the same port; the kernel spreads connections over them (SO_REUSEPORT). */
   readonly isShared?: boolean;
+  /** What the configuration calls it. */
+  readonly key?: 'explicit' | 'tls';
 }
 
 export interface Listener {
@@ -86,7 +88,7 @@ function bind(server: Server, options: ExplicitListenerOptions): Promise<void> {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const why =
         cause.code === 'EADDRINUSE'
-          ? 'the port is in use; stop what uses it, or name another under listeners.explicit.port'
+          ? `the port is in use; stop what uses it, or name another under listeners.${options.key ?? 'explicit'}.port`
           : cause.code === 'EACCES'
             ? 'permission denied; ports below 1024 need a privilege'
             : (cause.code ?? 'unknown error');

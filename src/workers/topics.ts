@@ -58,6 +58,8 @@ export interface Charge {
   /** Of this worker, never given again. */
   readonly idPrefix: string;
   readonly endpoint: Endpoint;
+  /** Of the TLS listener; null: there is none. */
+  readonly tlsEndpoint: Endpoint | null;
   readonly revision: WorkerRevision;
   readonly upstream: UpstreamOptions;
   /** PEM certificate; the key stays with the owner. */

@@ -55,6 +55,14 @@ export interface VerifiedToken {
   readonly spiffeId: SpiffeId | null;
   /** Epoch `ms`; no request is served later, on a tunnel that stays neither. */
   readonly expiresAt: number;
+  /** Asked before each request; absent where only time ends it. */
+  stillHolds?(): boolean | Promise<boolean>;
+}
+
+/** The diagnostic log, as far as a source of evidence needs it. */
+export interface AttestationLog {
+  info(message: string, facts: Readonly<Record<string, string | null>>): void;
+  warn(message: string, facts: Readonly<Record<string, string | null>>): void;
 }
 
 /** The diagnostic log, as far as a source of evidence needs it. */

@@ -42,8 +42,8 @@ export type Arrival = Pick<Tunnel, 'connection' | 'proxyAuthorization'> & Partia
 export interface WorkloadStage {
   /** Of a tunnel, or of any other connection. @throws EgressError `identity_required`. */
   identify(arrival: Arrival): Promise<Workload>;
-  /** Whether what identified it still holds: an ended instance is no workload any more. */
-  isCurrent(workload: Workload): boolean;
+  /** Whether what identified it still holds: an ended instance is no workload any more, nor is a token that was revoked. */
+  isCurrent(workload: Workload): Eventually<boolean>;
   /** The workload as an instance of it would be seen. */
   describe(name: string, instance: KnownInstance | null): Promise<Workload>;
 }
@@ -54,6 +54,8 @@ export function createWorkloadStage(parts: IdentifyParts): WorkloadStage {
 
 class Registrar implements WorkloadStage {
   readonly #parts: IdentifyParts;
+  /** Those whose token can end before its time. */
+  readonly #revocable = new WeakMap<Workload, VerifiedToken>();
 
   constructor(parts: IdentifyParts) {
     this.#parts = parts;
@@ -68,13 +70,14 @@ class Registrar implements WorkloadStage {
     return this.#byEvidence(createSubject(connection, await this.#verified(token), kernel));
   }
 
-  isCurrent({ name, instance, provenUntil }: Workload): boolean {
+  isCurrent(workload: Workload): Eventually<boolean> {
+    const { name, instance, provenUntil } = workload;
     const { instances, identities, clock } = this.#parts;
-    return (
+    const isKnown =
       (instance === null || instances.isAlive(instance)) &&
       (provenUntil === undefined || clock.now() < provenUntil) &&
-      identities().some((identity) => identity.workload === name)
-    );
+      identities().some((identity) => identity.workload === name);
+    return isKnown && (this.#revocable.get(workload)?.stillHolds?.() ?? true);
   }
 
   async describe(name: string, instance: KnownInstance | null): Promise<Workload> {
@@ -127,8 +130,11 @@ class Registrar implements WorkloadStage {
       const names = [...matches.keys()].sort().join(', ');
       throw unidentified(`${matches.size} identities match: ${names}`);
     }
-    const workload = await this.#workload(only[0], null, only[1]);
-    return subject.token === null ? workload : { ...workload, provenUntil: subject.token.expiresAt };
+    const found = await this.#workload(only[0], null, only[1]);
+    const provenUntil = Math.min(subject.token?.expiresAt ?? Infinity, subject.connection.svidEndsAt ?? Infinity);
+    const workload = provenUntil === Infinity ? found : { ...found, provenUntil };
+    if (subject.token?.stillHolds !== undefined) this.#revocable.set(workload, subject.token);
+    return workload;
   }
 }
 

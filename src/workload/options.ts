@@ -55,9 +55,67 @@ export interface IssuerOptions {
 export interface AttestationOptions {
   readonly docker: DockerOptions | null;
   readonly kubernetes: KubernetesOptions | null;
+  readonly jwt: readonly JwtIssuerOptions[];
+  readonly kubernetesTokens: KubernetesTokenOptions | null;
+  readonly spiffe: SpiffeOptions | null;
 }
 
-export const NO_ATTESTATION: AttestationOptions = Object.freeze({ docker: null, kubernetes: null });
+export const NO_ATTESTATION: AttestationOptions = Object.freeze({
+  docker: null,
+  kubernetes: null,
+  jwt: [],
+  kubernetesTokens: null,
+  spiffe: null,
+});
+
+/** Of tokens; all asymmetric: what verifies cannot sign. */
+export const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
+
+export type Algorithm = (typeof ALGORITHMS)[number];
+
+export interface JwtIssuerOptions {
+  /** `iss`, exactly. */
+  readonly issuer: string;
+  /** A token must be for one of them. */
+  readonly audience: readonly string[];
+  readonly keys: KeyLocation;
+  readonly algorithms: readonly Algorithm[];
+  readonly clockSkewMs: number;
+  /** Null: as long as the issuer says. */
+  readonly maxLifetimeMs: number | null;
+}
+
+/** `caFile`: PEM roots; null: the public ones. */
+export type KeyLocation =
+  | { readonly kind: 'discovery'; readonly at: string; readonly caFile: string | null }
+  | { readonly kind: 'uri'; readonly uri: string; readonly caFile: string | null }
+  | { readonly kind: 'file'; readonly path: string };
+
+export interface KubernetesTokenOptions {
+  readonly audience: readonly string[];
+  readonly by:
+    | { readonly kind: 'keys'; readonly issuer: string; readonly keys: KeyLocation; readonly tokenFile: string | null }
+    | { readonly kind: 'review'; readonly server: string; readonly caFile: string; readonly tokenFile: string };
+}
+
+export interface SpiffeOptions {
+  /** Of JWT-SVIDs; empty: none is taken. */
+  readonly audience: readonly string[];
+  readonly trustDomains: readonly { readonly name: string; readonly bundleFile: string }[];
+  /** Path of the Workload API's socket; null: files alone. */
+  readonly workloadApiSocket: string | null;
+}
 
 export interface DockerOptions {
   /** Path of the engine's Unix socket. */

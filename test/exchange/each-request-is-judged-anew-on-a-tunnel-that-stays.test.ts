@@ -50,6 +50,26 @@ describe('each request is judged anew on a tunnel that stays', () => {
     }),
   );
 
+  it('the token is revoked between two requests', async () => {
+    const answers: (boolean | Promise<boolean>)[] = [];
+    const script = async (world: World): Promise<void> => {
+      const { vault, workload, upstream, audit } = world;
+      vault.grants({ api_key: KEY });
+      await workload.opens('api.openai.com:443');
+      answers.push(true);
+      await passes(world);
+      answers.push(Promise.resolve(true));
+      await passes(world);
+      answers.push(Promise.resolve(false));
+      workload.sends('GET /v1/models');
+      await workload.receives(403, { code: 'workload_ended' });
+      await audit.has('completion denied workload_ended 403');
+      await upstream.seesNothing(2);
+      expect(answers).toEqual([]);
+    };
+    await playbook(script, { stillHolds: () => answers.shift() ?? true })();
+  });
+
   it(
     'the instance ends between two requests',
     playbook(async (world) => {

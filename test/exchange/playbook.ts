@@ -81,6 +81,8 @@ export interface Remains {
 export interface PlaybookOptions {
   /** Changes the policy before anything happens. */
   readonly policy?: (text: string) => string;
+  /** Asked beside everything else whether a workload still is one. */
+  readonly stillHolds?: () => boolean | Promise<boolean>;
 }
 
 /** A test function for `it`. */
@@ -103,6 +105,7 @@ const unused = new Proxy({}, { get: (_, name) => expect.fail(`a playbook has no 
 
 async function openWorld({
   policy = (text) => text,
+  stillHolds = () => true,
 }: PlaybookOptions): Promise<{ world: World; remains: Remains; closers: Closers }> {
   const clock = new FakeClock();
   const closers: Closers = [];
@@ -140,7 +143,10 @@ async function openWorld({
     log: createLog('debug', (line) => logLines.push(line)),
     leaves: unused as Backing['leaves'],
     audit,
-    workload: identify,
+    workload: {
+      identify: (tunnel) => identify.identify(tunnel),
+      isCurrent: (workload) => identify.isCurrent(workload) && stillHolds(),
+    },
     credential: credentialsOver(current.configuration.sources, clock, vault),
     admit: admitBy(clock),
     metrics: createMetrics({ openConnections: () => 0, liveLeases: () => 0, liveInstances: () => 0 }),

@@ -44,6 +44,7 @@ describe('the examples', () => {
       'key-file.yaml',
       'openai-vault.yaml',
       'quickstart.yaml',
+      'tokens.yaml',
     ]));
 
   it.each(examples)('%s loads without a warning', async (name) => {

@@ -250,10 +250,6 @@ describe('what the language has and this version does not do', () => {
       world(AWS) + injection('{ sigv4: { services: [s3], regions: [us-east-1], presigned: true } }'),
       '20:135 spec.propagation.injection.sigv4.presigned: "presigned" is not built yet; leave it out; presigned requests are refused',
     ],
-    'selectors of other attestors': [
-      identity('{ workloadID: w, selectors: [{ spiffe:id: [a] }] }'),
-      '5:38 spec.selectors[0]["spiffe:id"]: the selector spiffe:id is not built yet; use process:, unix: or cgroup: selectors, or none and instance tokens',
-    ],
     'a token as a selector': [
       identity('{ workloadID: w, selectors: [{ token:instance: [a] }] }'),
       '5:38 spec.selectors[0]["token:instance"]: the selector token:instance is not built yet; leave it out; every identity can be called by an instance token',

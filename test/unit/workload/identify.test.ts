@@ -240,6 +240,23 @@ describe('a verified token', () => {
     expect(workloads.isCurrent(workload)).toBe(false);
   });
 
+  it('is asked about again before each request where it can be revoked, and only on its own tunnel', async () => {
+    let holds: boolean | Promise<boolean> = true;
+    const workloads = stage(byBoth, undefined, verifying({ ...proof, stillHolds: () => holds }));
+    const workload = await workloads.identify(tunnelOf(connection, 'Bearer a.b.c'));
+    expect(workloads.isCurrent(workload)).toBe(true);
+    holds = Promise.resolve(false);
+    expect(await workloads.isCurrent(workload)).toBe(false);
+    expect(workloads.isCurrent(await workloads.describe('w', null))).toBe(true);
+  });
+
+  it('is over at the end of the certificate where that comes first', async () => {
+    const { connection: plain } = await callers.node();
+    const connection = { ...plain, svidEndsAt: 5_000 };
+    const workload = await stage(byBoth, undefined, verifying(proof)).identify(tunnelOf(connection, 'Bearer a.b.c'));
+    expect(workload.provenUntil).toBe(5_000);
+  });
+
   it.each<[string, string, Error]>([
     ['a wrong one', 'a.b.c', new EgressError('identity_required', { detail: 'signature' })],
     ['one whose keys cannot be had', 'a.b.c', new Error('connect ECONNREFUSED')],
