@@ -4,20 +4,7 @@
  */
 import { z } from 'zod';
 import { attestation } from './attestation-shape.ts';
-import {
-  apiVersion,
-  count,
-  duration,
-  list,
-  metadata,
-  mount,
-  name,
-  ownPort,
-  port,
-  size,
-  spelled,
-  text,
-} from './shapes.ts';
+import { apiVersion, count, duration, list, metadata, mount, ownPort, port, size, spelled, text } from './shapes.ts';
 
 const ipAddress = spelled('an IP address', /^[0-9A-Fa-f.:]{2,45}$/, '127.0.0.1');
 const listen = z.strictObject({ address: ipAddress.optional(), port: ownPort.optional() });
