@@ -39,6 +39,12 @@ export function compileAttestation(
       ? null
       : kubernetes(given.kubernetesTokens, ['spec', 'attestation', 'kubernetesTokens'], read);
   checkIssuers(jwt, kubernetesTokens, read);
+  if (given.kubernetes?.podAddress === 'beside-token' && kubernetesTokens === null)
+    read.report(
+      ['spec', 'attestation', 'kubernetes', 'podAddress'],
+      'no token is accepted beside which an address would count',
+      'add attestation.kubernetesTokens, or leave podAddress out',
+    );
   const spiffe =
     given.spiffe === undefined ? null : compileSpiffe(given.spiffe, ['spec', 'attestation', 'spiffe'], read);
   read.warnOfAddresses(given.kubernetes?.podAddress);

@@ -75,7 +75,9 @@ export function checkContainers(
       );
   }
   const local = selectors.find(({ key }) => key.startsWith('k8s:') && key !== 'k8s:ns');
-  const hasNamespace = kubernetes?.namespace != null || selectors.some(({ key }) => key === 'k8s:ns');
+  // A token may be of any namespace of the cluster, whatever the watch is limited to.
+  const isOneNamespace = kubernetes?.namespace != null && kubernetesTokens === null;
+  const hasNamespace = isOneNamespace || selectors.some(({ key }) => key === 'k8s:ns');
   if (local === undefined || hasNamespace) return;
   // Whoever may make pods in any namespace chooses their names, labels and accounts.
   const place = placeOf(raw, local.key);

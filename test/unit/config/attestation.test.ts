@@ -271,5 +271,15 @@ describe('selectors that a token proves', () => {
     const tokens = withTokens('{ audience: [a], review: {} }');
     expect(saying(tokens + selecting('{ k8s:sa: [a] }'))).toEqual(['k8s:sa could be of any namespace; add k8s:ns']);
     expect(saying(tokens + selecting('{ k8s:sa: [a], k8s:ns: [b] }'))).toEqual([]);
+    const beside = proxy(
+      '{ attestation: { kubernetesTokens: { audience: [a], review: {} }, kubernetes: { namespace: b } } }',
+    );
+    expect(saying(beside + selecting('{ k8s:sa: [a] }'))).toEqual(['k8s:sa could be of any namespace; add k8s:ns']);
+  });
+
+  it('count an address beside a token only where a token could come', () => {
+    expect(saying(proxy('{ attestation: { kubernetes: { podAddress: beside-token } } }'))).toEqual([
+      'no token is accepted beside which an address would count; add attestation.kubernetesTokens, or leave podAddress out',
+    ]);
   });
 });

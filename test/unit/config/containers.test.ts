@@ -162,7 +162,10 @@ describe('strength', () => {
 
   it('of the address of a pod alone is what the operator says it is, and every start says so', () => {
     const selectors = selecting('k8s:ns: [team-a]');
-    expect(warnings(byAddress('beside-token') + selectors)).toEqual([]);
+    const besideToken = attestation(
+      'kubernetes: { podAddress: beside-token }, kubernetesTokens: { audience: [a], review: {} }',
+    );
+    expect(warnings(besideToken + selectors)).toEqual([]);
     expect(warnings(byAddress('trusted') + selectors)).toEqual([
       '5:50 spec.attestation.kubernetes.podAddress: whoever can send from the address of a pod is that pod; keep it only where the CNI stops spoofed sources',
     ]);
