@@ -2,7 +2,7 @@
  * Duty: one document against the words of its kind.
  * In → Out: RawDocument → a typed document, or problems in words of the policy file.
  * Holds: the schema library's own sentences reach nobody.
- * Not here: the words themselves (shapes.ts, proxy-shape.ts); meaning (compile-*.ts).
+ * Not here: the words themselves (shapes.ts, proxy-shape.ts, source-shape.ts); meaning (compile-*.ts).
  */
 import { z } from 'zod';
 import type { RawDocument } from './documents.ts';
@@ -11,13 +11,14 @@ import { suggestion } from './nearest.ts';
 import { type Path, type ProblemList, quoted } from './problems.ts';
 import { type ProxyDocument, proxy } from './proxy-shape.ts';
 import * as shapes from './shapes.ts';
+import { type CredentialSourceDocument, credentialSource } from './source-shape.ts';
 import { unbuiltKey, unbuiltValue } from './unbuilt.ts';
 
 export const KINDS = {
   Proxy: proxy,
   Service: shapes.service,
   WorkloadIdentity: shapes.workloadIdentity,
-  CredentialSource: shapes.credentialSource,
+  CredentialSource: credentialSource,
   CredentialBinding: shapes.credentialBinding,
   EgressPolicy: shapes.egressPolicy,
 };
@@ -28,7 +29,7 @@ interface Documents {
   readonly Proxy: ProxyDocument;
   readonly Service: shapes.ServiceDocument;
   readonly WorkloadIdentity: shapes.WorkloadIdentityDocument;
-  readonly CredentialSource: shapes.CredentialSourceDocument;
+  readonly CredentialSource: CredentialSourceDocument;
   readonly CredentialBinding: shapes.CredentialBindingDocument;
   readonly EgressPolicy: shapes.EgressPolicyDocument;
 }

@@ -70,8 +70,8 @@ export function compile(
   };
   const identities = identityDocuments.flatMap((source) => compileIdentity(source, self, problems) ?? []);
   const hasSandbox = raws.some(({ value }) => isSandboxed(value));
-  const sources = only(shaped, 'CredentialSource').map((source) =>
-    compileSource(source, { files: fileAccess, hasSandbox, problems }),
+  const sources = only(shaped, 'CredentialSource').flatMap(
+    (source) => compileSource(source, { files: fileAccess, hasSandbox, problems }) ?? [],
   );
   const bindings = only(shaped, 'CredentialBinding').flatMap((source) => compileBinding(source, context) ?? []);
   const policies = only(shaped, 'EgressPolicy').map((source) => compilePolicy(source, context));

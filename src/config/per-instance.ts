@@ -14,10 +14,9 @@ export function checkPerInstance(
   sources: readonly CredentialSourceOptions[],
   problems: ProblemList,
 ): void {
+  // Wherever it stands in a source, it is a template: no other text may have braces.
   const naming = new Set(
-    sources
-      .filter(({ path, auth }) => NAMES_INSTANCE.test(path) || NAMES_INSTANCE.test(auth.role))
-      .map(({ name }) => name),
+    sources.filter((source) => NAMES_INSTANCE.test(JSON.stringify(source))).map(({ name }) => name),
   );
   for (const { injected, source } of bindings) {
     if (injected === null || injected.perInstance === true || !naming.has(injected.source)) continue;

@@ -2,7 +2,8 @@
  * Duty: the words of the policy file: what each of the five kinds may say, and how a scalar is spelled.
  * Holds: unknown keys and coerced types do not pass; `title` and `examples` serve the messages and the JSON Schema alike.
  * Source: config/README.md.
- * Not here: what a document means together with others (compile-*.ts); the Proxy document (proxy-shape.ts).
+ * Not here: what a document means together with others (compile-*.ts); the Proxy document (proxy-shape.ts); the sources
+ *   (source-shape.ts).
  */
 import { z } from 'zod';
 import { DURATION } from '../core/duration.ts';
@@ -46,7 +47,7 @@ const call = spelled(
   's3:GetObject',
   'bedrock:*',
 );
-const absolutePath = spelled('an absolute path', /^\/\P{Cc}{1,2047}$/u, '/usr/bin/python3');
+export const absolutePath = spelled('an absolute path', /^\/\P{Cc}{1,2047}$/u, '/usr/bin/python3');
 
 export const port = z
   .int()
@@ -167,39 +168,6 @@ export const mount = spelled(
   /^[A-Za-z0-9_.-]+(?:\/[A-Za-z0-9_.-]+){0,7}$/,
   'jwt',
 );
-export const credentialSource = z.strictObject({
-  apiVersion,
-  kind: z.literal('CredentialSource'),
-  metadata,
-  spec: z.strictObject({
-    vault: z.strictObject({
-      address: spelled(
-        'an origin without path, or "sandbox"',
-        /^(?:sandbox|https?:\/\/[^/?#@\s]{1,300})$/,
-        'https://vault.internal:8200',
-      ),
-      namespace: text.optional(),
-      caFile: text.optional(),
-      jwtAuthMethodPath: mount.optional(),
-      auth: z.strictObject({ jwt: z.strictObject({ path: mount.optional() }).optional() }).optional(),
-      role: text,
-      path: text,
-      method: z.enum(['GET', 'POST']).optional(),
-      parameters: z.record(z.string(), text).optional(),
-      audience: list(text).optional(),
-      fields: z
-        .strictObject({
-          key: text.optional(),
-          username: text.optional(),
-          password: text.optional(),
-          accessKeyId: text.optional(),
-          secretAccessKey: text.optional(),
-          sessionToken: text.optional(),
-        })
-        .optional(),
-    }),
-  }),
-});
 
 const filePath = spelled('an absolute path', /^\/\P{Cc}{1,1000}$/u, '/run/agent/key.json');
 const delivery = z.strictObject({ path: filePath.optional(), format: z.enum(['json', 'raw', 'env']).optional() });
@@ -265,6 +233,5 @@ export const egressPolicy = z.strictObject({
 
 export type ServiceDocument = z.infer<typeof service>;
 export type WorkloadIdentityDocument = z.infer<typeof workloadIdentity>;
-export type CredentialSourceDocument = z.infer<typeof credentialSource>;
 export type CredentialBindingDocument = z.infer<typeof credentialBinding>;
 export type EgressPolicyDocument = z.infer<typeof egressPolicy>;

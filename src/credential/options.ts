@@ -29,4 +29,5 @@ export interface VaultSourceOptions {
   readonly fields: Readonly<Record<string, string>> | null;
 }
 
+/** By `kind`, the key below `spec` that the document has. */
 export type CredentialSourceOptions = VaultSourceOptions;

@@ -193,7 +193,9 @@ function credentialsOver(sources: Configuration['sources'], clock: FakeClock, va
   const mintToken = async (caller: { spiffeId: { uri: string } }): Promise<Secret> =>
     Secret.copyOf(Buffer.from(`a JWT of ${caller.spiffeId.uri}`));
   const made = new Map(
-    sources.map((options) => [options.name, createVaultSource({ options, client: vault, clock, mintToken })]),
+    sources
+      .filter((options) => options.kind === 'vault')
+      .map((options) => [options.name, createVaultSource({ options, client: vault, clock, mintToken })]),
   );
   const find = (name: string) => made.get(name) ?? expect.fail(`no source ${name}`);
   return createStageOver({ find, close: async () => {} }, { clock, random: () => 0.5 });

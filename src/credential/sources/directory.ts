@@ -3,25 +3,20 @@
  * In → Out: `CredentialSource` documents of the moment, a name → the source.
  * Holds: a source lives on through a reload as long as its document stays as it is, so its leases do too; a connection pool
  *   is shared by the sources of one address and lives until the end, since old leases are still revoked through it.
+ * Not here: which kind is made how (makers.ts).
  * Fails: `credential_invalid` for an unknown name, `configuration_invalid` where a source cannot be made.
  */
 import { readFileSync } from 'node:fs';
-import type { Clock } from '../../core/clock.ts';
 import { EgressError } from '../../core/errors.ts';
-import type { Secret } from '../../core/secret.ts';
 import { openVaultClient, type VaultClient } from '../../vault/client.ts';
-import type { Workload } from '../../workload/workload.ts';
 import type { DeliveryOrder } from '../credential.ts';
-import type { CredentialSourceOptions } from '../options.ts';
+import type { CredentialSourceOptions, VaultSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
-import { createVaultSource } from './vault.ts';
+import { MAKERS, type Maker, type OptionsOf, type SourceKind, type SourceParts } from './makers.ts';
 
-export interface SourceDirectoryOptions {
+export interface SourceDirectoryOptions extends Omit<SourceParts, 'vaultClient'> {
   /** Read anew for every request. */
   readonly sources: () => readonly CredentialSourceOptions[];
-  readonly clock: Clock;
-  /** A workload token (JWT) for that audience; whoever asked destroys it. */
-  readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<Secret>;
   /** What the address `sandbox` stands for; null where there is none. */
   readonly sandboxVaultAddress: string | null;
 }
@@ -34,6 +29,7 @@ interface Made {
 
 export class SourceDirectory {
   readonly #options: SourceDirectoryOptions;
+  readonly #parts: SourceParts;
   readonly #clients = new Map<string, VaultClient>();
   #documents: readonly CredentialSourceOptions[] | null = null;
   #byName = new Map<string, CredentialSourceOptions>();
@@ -42,6 +38,7 @@ export class SourceDirectory {
 
   constructor(options: SourceDirectoryOptions) {
     this.#options = options;
+    this.#parts = { ...options, vaultClient: (source) => this.#clientFor(source) };
   }
 
   /** @throws EgressError `credential_invalid`, `configuration_invalid`. */
@@ -54,8 +51,7 @@ export class SourceDirectory {
     const options = this.#byName.get(name);
     if (options === undefined)
       throw new EgressError('credential_invalid', { detail: 'the credential source of the binding does not exist' });
-    const { clock, mintToken } = this.#options;
-    const source = createVaultSource({ options, client: this.#clientFor(options), clock, mintToken, form });
+    const source = make(options, this.#parts, form);
     this.#made.set(key, { name, document: JSON.stringify(options), source });
     return source;
   }
@@ -73,7 +69,7 @@ export class SourceDirectory {
     }
   }
 
-  #clientFor({ address: configured, namespace, caFile }: CredentialSourceOptions): VaultClient {
+  #clientFor({ address: configured, namespace, caFile }: VaultSourceOptions): VaultClient {
     const address = configured === 'sandbox' ? this.#options.sandboxVaultAddress : configured;
     if (address === null)
       throw new EgressError('configuration_invalid', { detail: 'a credential source uses the sandbox, which is off' });
@@ -84,6 +80,15 @@ export class SourceDirectory {
     this.#clients.set(key, client);
     return client;
   }
+}
+
+function make<K extends SourceKind>(
+  options: OptionsOf<K>,
+  parts: SourceParts,
+  form: DeliveryOrder['form'],
+): CredentialSource {
+  const maker: Maker<K> = MAKERS[options.kind as K];
+  return maker(options, parts, form);
 }
 
 function readRoots(caFile: string): string {

@@ -504,6 +504,7 @@ describe('sources and identities that are refused', () => {
   const address = (text: string): string => source(`{ vault: { address: "${text}", role: r, path: kv/x } }`);
   const kv = (text: string): string => source(`{ vault: { address: "https://v", role: r, path: "${text}" } }`);
   refused({
+    'a source of no kind': [source('{}'), '5:7 spec: the kind of source is missing; write one of vault'],
     'an address with a path': [
       address('https://v:8200/v1'),
       '5:27 spec.vault.address: the text "https://v:8200/v1" is not an origin without path, or "sandbox"; for example https://vault.internal:8200',

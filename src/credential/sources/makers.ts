@@ -1,0 +1,47 @@
+/**
+ * Duty: kind of source → how one is made.
+ * Holds: what few policies use is loaded at its first use (`loadedLater`), so that a start does not pay for it.
+ * Not here: when a source is made, and how long it lives (directory.ts).
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { Secret } from '../../core/secret.ts';
+import type { VaultClient } from '../../vault/client.ts';
+import type { Workload } from '../../workload/workload.ts';
+import type { DeliveryOrder } from '../credential.ts';
+import type { CredentialSourceOptions, VaultSourceOptions } from '../options.ts';
+import type { CredentialSource } from '../source.ts';
+import { createVaultSource } from './vault.ts';
+
+/** What sources of any kind may need. */
+export interface SourceParts {
+  readonly clock: Clock;
+  /** A workload token (JWT) for that audience; whoever asked destroys it. */
+  readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<Secret>;
+  /** Shared by the sources of one address; nobody but its maker closes it. @throws EgressError `configuration_invalid`. */
+  readonly vaultClient: (options: VaultSourceOptions) => VaultClient;
+}
+
+export type SourceKind = CredentialSourceOptions['kind'];
+export type OptionsOf<K extends SourceKind> = Extract<CredentialSourceOptions, { readonly kind: K }>;
+/** @throws EgressError `configuration_invalid`. */
+export type Maker<K extends SourceKind> = (
+  options: OptionsOf<K>,
+  parts: SourceParts,
+  form: DeliveryOrder['form'],
+) => CredentialSource;
+
+export const MAKERS: { readonly [K in SourceKind]: Maker<K> } = {
+  vault: (options, parts, form) => createVaultSource({ ...parts, options, client: parts.vaultClient(options), form }),
+};
+
+/** A source whose code is loaded at its first use; where it cannot be made, that use says so. */
+export function loadedLater(name: string, load: () => Promise<CredentialSource>): CredentialSource {
+  let loaded: Promise<CredentialSource> | null = null;
+  return {
+    name,
+    fetch: async (workload, signal) => {
+      loaded ??= load();
+      return (await loaded).fetch(workload, signal);
+    },
+  };
+}
