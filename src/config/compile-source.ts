@@ -19,8 +19,9 @@ export interface SourceContext {
 }
 
 type Spec = CredentialSourceDocument['spec'];
+type Given = { readonly [K in keyof Spec]-?: NonNullable<Spec[K]> };
 type Compilers = {
-  readonly [K in keyof Spec]-?: (spec: NonNullable<Spec[K]>, source: SourceDocument) => CredentialSourceOptions;
+  readonly [K in keyof Given]: (spec: Given[K], source: SourceDocument) => CredentialSourceOptions;
 };
 
 const COMPILERS: Compilers = {
@@ -54,6 +55,6 @@ export function compileSource(
 }
 
 function compileAs<K extends keyof Spec>(kind: K, spec: Spec, source: SourceDocument): CredentialSourceOptions | null {
-  const own = spec[kind];
+  const own = spec[kind] as Given[K] | undefined;
   return own === undefined ? null : COMPILERS[kind](own, source);
 }

@@ -63,7 +63,7 @@ describe('the examples', () => {
       'aws',
       'internal-api',
     ]);
-    expect(sources.every(({ address }) => address === 'sandbox')).toBe(true);
+    expect(sources.every((each) => each.kind === 'vault' && each.address === 'sandbox')).toBe(true);
   });
 });
 

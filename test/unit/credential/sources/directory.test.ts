@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../../../src/core/secret.ts';
-import type { CredentialSourceOptions } from '../../../../src/credential/options.ts';
+import type { CredentialSourceOptions, VaultSourceOptions } from '../../../../src/credential/options.ts';
 import { SourceDirectory } from '../../../../src/credential/sources/directory.ts';
 import { createCredentialStage } from '../../../../src/credential/stage.ts';
 import { FakeClock } from '../../../fakes/fake-clock.ts';
@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => vault.close());
 
-const document = (more: Partial<CredentialSourceOptions> = {}): CredentialSourceOptions => ({
+const document = (more: Partial<VaultSourceOptions> = {}): VaultSourceOptions => ({
   kind: 'vault',
   name: 'vault',
   address: 'sandbox',
