@@ -122,6 +122,7 @@ export function createCredentials(ground: Ground, clock: Clock, onRetired: (key:
   return createCredentialStage({
     sources: () => ground.current.configuration.sources,
     mintToken: (workload, audience) => ground.issuer.mint(workload, audience),
+    ownUid: ground.ownUid,
     sandboxVaultAddress: ground.sandbox?.vault.address ?? null,
     maxLeasesPerWorkload: ground.current.configuration.proxy.limits.maxLeasesPerWorkload,
     clock,

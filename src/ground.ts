@@ -50,6 +50,7 @@ export function openAuthority(configuration: Configuration, ownUid: number, cloc
 
 /** What the stages stand on. */
 export interface Ground extends Issuing {
+  readonly ownUid: number;
   /** Swapped whole by a reload; every request reads it anew. */
   readonly current: { configuration: Configuration };
   readonly log: Log;
@@ -101,6 +102,7 @@ export async function openGround(
     proxy.sandbox === null ? null : await startSandbox(proxy.sandbox, configuration, issuing.issuer.url, clock);
   if (sandbox !== null) closers.push(() => sandbox.close());
   return {
+    ownUid: options.ownUid,
     current,
     log,
     writeLog: options.log,

@@ -10,6 +10,7 @@ import type { DeliveryOptions } from '../delivery/options.ts';
 import type { WorkloadIdentityOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
 import type { CompiledBinding } from './compile-binding.ts';
+import { namesInstance } from './per-instance.ts';
 import type { Path, ProblemList } from './problems.ts';
 
 export interface AskedDelivery extends Omit<DeliveryOptions, 'owner'> {
@@ -27,7 +28,6 @@ type Raw = ShapedAs<'CredentialBinding'>['raw'];
 
 /** Of `sun_path`, without the final NUL. */
 const MAX_SOCKET_BYTES = 107;
-const INSTANCE = /\{\{\s*workload\.instance\s*\}\}/;
 
 export function compileDeliveries(bindings: readonly CompiledBinding[], context: DeliveryContext): DeliveryOptions[] {
   const byPath = new Map<string, string>();
@@ -122,7 +122,7 @@ function checkSource(
   { sources, problems }: DeliveryContext,
 ): void {
   const source = sources.find((each) => each.name === name);
-  if (source === undefined || !(INSTANCE.test(source.path) || INSTANCE.test(source.auth.role))) return;
+  if (source === undefined || !namesInstance(source)) return;
   const hint = 'use {{workload.id}} in the source, or injection: {}';
   problems.add(raw.atKey(at), at, `the source ${name} names the instance, and a delivery is for every instance`, hint);
 }

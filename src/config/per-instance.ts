@@ -9,15 +9,15 @@ import { type ProblemList, quoted } from './problems.ts';
 const NAMES_INSTANCE = /\{\{\s*workload\.instance\s*\}\}/;
 const AT = ['spec', 'credentialSource'];
 
+/** Wherever it stands in a source, it is a template: no other text may have braces. */
+export const namesInstance = (source: CredentialSourceOptions): boolean => NAMES_INSTANCE.test(JSON.stringify(source));
+
 export function checkPerInstance(
   bindings: readonly CompiledBinding[],
   sources: readonly CredentialSourceOptions[],
   problems: ProblemList,
 ): void {
-  // Wherever it stands in a source, it is a template: no other text may have braces.
-  const naming = new Set(
-    sources.filter((source) => NAMES_INSTANCE.test(JSON.stringify(source))).map(({ name }) => name),
-  );
+  const naming = new Set(sources.filter(namesInstance).map(({ name }) => name));
   for (const { injected, source } of bindings) {
     if (injected === null || injected.perInstance === true || !naming.has(injected.source)) continue;
     problems.add(

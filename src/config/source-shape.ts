@@ -5,10 +5,12 @@
  */
 import { z } from 'zod';
 import { apiVersion, metadata } from './shapes.ts';
+import { fileShape } from './sources/file.ts';
 import { vaultShape } from './sources/vault.ts';
 
 const SOURCES = {
   vault: vaultShape,
+  file: fileShape,
 };
 
 type Optional<S extends Readonly<Record<string, z.ZodType>>> = { -readonly [K in keyof S]: z.ZodOptional<S[K]> };

@@ -58,6 +58,8 @@ export interface CredentialStage {
   revokeInstance(instance: string): Promise<{ revoked: number; failed: number }>;
   /** No instance of the workload is left: what they shared ends with the exchanges that use it. */
   retireShared(workload: string): void;
+  /** A new generation of every lease of the source, obtained before the old one is given up. */
+  rotate(source: string): Promise<Rotation>;
   /** Revokes every lease, within `deadlineMs`; returns how many were revoked and how many were not. */
   close(deadlineMs: number): Promise<{ revoked: number; failed: number }>;
   /** For `status`, metrics and the admin API. */
@@ -73,6 +75,12 @@ export interface DeliveryOrder {
   /** `document`: the source's answer as it was sent, in place of its parts. */
   readonly form: 'parts' | 'document';
   readonly way: 'file' | 'socket';
+}
+
+export interface Rotation {
+  readonly replaced: number;
+  /** These still give out what they had, as long as it lasts. */
+  readonly failed: number;
 }
 
 export interface LeaseListing {

@@ -10,7 +10,7 @@ import type { Clock } from '../core/clock.ts';
 import { EgressError, type ErrorCode } from '../core/errors.ts';
 import type { BindingOptions } from '../policy/options.ts';
 import type { Workload } from '../workload/workload.ts';
-import type { BindingStanding, Credential, LeaseListing } from './credential.ts';
+import type { BindingStanding, Credential, LeaseListing, Rotation } from './credential.ts';
 import { untilAborted } from './deadline.ts';
 import { Lease, leaseOf } from './lease.ts';
 import { LeaseSlot, type SlotHost } from './lease-slot.ts';
@@ -135,6 +135,16 @@ export class LeaseCache {
     for (const slot of this.#slots.values())
       if (isIt({ ...slot.subject, workload: slot.subject.workload.name })) this.#closeSlot(slot);
     await Promise.all([...this.#leases.keys()].filter(({ names }) => isIt(names)).map((lease) => lease.revokeNow()));
+  }
+
+  /** A new generation of every lease of the source; the old ones end with the last exchange that uses them. */
+  async rotate(source: string): Promise<Rotation> {
+    const slots = [...this.#slots.values()].filter(({ subject }) => subject.source.name === source);
+    const outcomes = await Promise.all(slots.map((slot) => slot.rotate()));
+    return {
+      replaced: outcomes.filter((outcome) => outcome === true).length,
+      failed: outcomes.filter((outcome) => outcome === false).length,
+    };
   }
 
   async close(deadlineMs: number): Promise<{ revoked: number; failed: number }> {

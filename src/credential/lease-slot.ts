@@ -127,6 +127,22 @@ export class LeaseSlot {
     this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
   }
 
+  /**
+   * Fetches the next generation now, whatever the time; until it is there the old one is given out. Resolves with whether
+   * that worked, null where there was nothing to replace.
+   */
+  async rotate(): Promise<boolean | null> {
+    // What is on its way may have been read before whatever made this necessary.
+    while (this.#flight !== null) await this.#flight.catch(ignore);
+    this.#failure = null;
+    if (this.#current === null || this.#shutdown.signal.aborted) return null;
+    this.#timer?.cancel();
+    return this.#launch(() => this.#obtainNext()).then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Gives nothing out any more and lets exchanges finish; what is on its way is revoked when it arrives. */
   close(): void {
     this.#shutdown.abort(unavailable('the credential is being revoked'));

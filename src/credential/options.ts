@@ -29,5 +29,20 @@ export interface VaultSourceOptions {
   readonly fields: Readonly<Record<string, string>> | null;
 }
 
+/** Part of the credential → name of the field. */
+export type Fields = Readonly<Record<string, string>>;
+
+export interface FileSourceOptions {
+  readonly kind: 'file';
+  readonly name: string;
+  readonly path: string;
+  /** `raw`: the whole file is the key. */
+  readonly format: 'raw' | 'json' | 'env';
+  /** Null: by the shape. */
+  readonly fields: Fields | null;
+  /** Mode 0440 will do: the group is the proxy's own. */
+  readonly isGroupReadable: boolean;
+}
+
 /** By `kind`, the key below `spec` that the document has. */
-export type CredentialSourceOptions = VaultSourceOptions;
+export type CredentialSourceOptions = VaultSourceOptions | FileSourceOptions;

@@ -11,6 +11,8 @@ export interface CredentialSource {
   readonly name: string;
   /** A new credential for the workload, obtained as the workload. @throws EgressError `credential_*`. */
   fetch(workload: Workload, signal: AbortSignal): Promise<Grant>;
+  /** Ends what it watches; grants can still be revoked. */
+  close?(): void;
 }
 
 /** What a source handed out, once. */

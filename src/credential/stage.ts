@@ -35,8 +35,12 @@ export interface Sources {
 
 const deliveredBinding = ({ binding, way }: DeliveryOrder): string => `${binding}${DELIVERY_SIGN}${way}`;
 
-export function createCredentialStage(options: SourceDirectoryOptions & LeaseOptions): CredentialStage {
-  return createStageOver(new SourceDirectory(options), options);
+export function createCredentialStage(
+  options: Omit<SourceDirectoryOptions, 'changed'> & LeaseOptions,
+): CredentialStage {
+  const directory = new SourceDirectory({ ...options, changed: (name) => void stage.rotate(name) });
+  const stage = createStageOver(directory, options);
+  return stage;
 }
 
 export function createStageOver(sources: Sources, options: LeaseOptions): CredentialStage {
@@ -61,6 +65,7 @@ export function createStageOver(sources: Sources, options: LeaseOptions): Creden
     endDelivery: (order) => cache.revokeBinding(order.workload.name, deliveredBinding(order)),
     revokeInstance: (instance) => cache.revokeInstance(instance),
     retireShared: (workload) => cache.retireShared(workload),
+    rotate: (source) => cache.rotate(source),
     close: async (deadlineMs) => {
       const counts = await cache.close(deadlineMs);
       await sources.close();

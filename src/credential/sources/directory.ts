@@ -57,6 +57,7 @@ export class SourceDirectory {
   }
 
   async close(): Promise<void> {
+    for (const { source } of this.#made.values()) source.close?.();
     await Promise.all([...this.#clients.values()].map((client) => client.close()));
     this.#clients.clear();
   }
@@ -64,8 +65,10 @@ export class SourceDirectory {
   #reload(documents: readonly CredentialSourceOptions[]): void {
     this.#documents = documents;
     this.#byName = new Map(documents.map((options) => [options.name, options]));
-    for (const [key, { name, document }] of this.#made) {
-      if (JSON.stringify(this.#byName.get(name)) !== document) this.#made.delete(key);
+    for (const [key, { name, document, source }] of this.#made) {
+      if (JSON.stringify(this.#byName.get(name)) === document) continue;
+      source.close?.();
+      this.#made.delete(key);
     }
   }
 

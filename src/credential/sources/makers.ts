@@ -10,6 +10,7 @@ import type { Workload } from '../../workload/workload.ts';
 import type { DeliveryOrder } from '../credential.ts';
 import type { CredentialSourceOptions, VaultSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
+import { createFileSource } from './file.ts';
 import { createVaultSource } from './vault.ts';
 
 /** What sources of any kind may need. */
@@ -17,6 +18,10 @@ export interface SourceParts {
   readonly clock: Clock;
   /** A workload token (JWT) for that audience; whoever asked destroys it. */
   readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<Secret>;
+  /** Who the files of secrets may belong to, beside root. */
+  readonly ownUid: number;
+  /** The source has something else than before; what was handed out is to be replaced. */
+  readonly changed: (name: string) => void;
   /** Shared by the sources of one address; nobody but its maker closes it. @throws EgressError `configuration_invalid`. */
   readonly vaultClient: (options: VaultSourceOptions) => VaultClient;
 }
@@ -31,6 +36,7 @@ export type Maker<K extends SourceKind> = (
 ) => CredentialSource;
 
 export const MAKERS: { readonly [K in SourceKind]: Maker<K> } = {
+  file: createFileSource,
   vault: (options, parts, form) => createVaultSource({ ...parts, options, client: parts.vaultClient(options), form }),
 };
 

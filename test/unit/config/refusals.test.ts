@@ -504,7 +504,19 @@ describe('sources and identities that are refused', () => {
   const address = (text: string): string => source(`{ vault: { address: "${text}", role: r, path: kv/x } }`);
   const kv = (text: string): string => source(`{ vault: { address: "https://v", role: r, path: "${text}" } }`);
   refused({
-    'a source of no kind': [source('{}'), '5:7 spec: the kind of source is missing; write one of vault'],
+    'a source of no kind': [source('{}'), '5:7 spec: the kind of source is missing; write one of vault, file'],
+    'a source of two kinds': [
+      source('{ file: { path: k }, vault: { address: "https://v", role: r, path: kv/x } }'),
+      '5:9 spec: a source is of one kind, and this is vault and file; keep one; write a document for each',
+    ],
+    'fields of a raw file': [
+      source('{ file: { path: k, fields: { key: a } } }'),
+      '5:26 spec.file.fields: a raw file is one key and has no fields; write format: json or env, or remove it',
+    ],
+    'a format that is none': [
+      source('{ file: { path: k, format: yaml } }'),
+      '5:34 spec.file.format: the text "yaml" is not one of raw, json, env; known are env, json, raw',
+    ],
     'an address with a path': [
       address('https://v:8200/v1'),
       '5:27 spec.vault.address: the text "https://v:8200/v1" is not an origin without path, or "sandbox"; for example https://vault.internal:8200',

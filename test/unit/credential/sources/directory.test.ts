@@ -42,6 +42,8 @@ const directory = (sandboxVaultAddress: string | null = vault.address): SourceDi
   new SourceDirectory({
     sources: () => documents,
     clock,
+    ownUid: 0,
+    changed: () => {},
     sandboxVaultAddress,
     mintToken: async () => Secret.copyOf(Buffer.from('jwt')),
   });
@@ -84,6 +86,7 @@ describe('the whole stage over a Vault', () => {
     createCredentialStage({
       sources: () => documents,
       clock,
+      ownUid: 0,
       sandboxVaultAddress: vault.address,
       mintToken: async () => Secret.copyOf(Buffer.from('jwt')),
       random: () => 0.5,
