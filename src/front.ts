@@ -123,6 +123,7 @@ export function createCredentials(ground: Ground, clock: Clock, onRetired: (key:
     sources: () => ground.current.configuration.sources,
     mintToken: (workload, audience) => ground.issuer.mint(workload, audience),
     ownUid: ground.ownUid,
+    variables: ground.variables,
     sandboxVaultAddress: ground.sandbox?.vault.address ?? null,
     maxLeasesPerWorkload: ground.current.configuration.proxy.limits.maxLeasesPerWorkload,
     clock,

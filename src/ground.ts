@@ -13,6 +13,7 @@ import { type AuditSink, type AuditStage, createAuditStage } from './audit/excha
 import { openFileSink } from './audit/sinks/file-sink.ts';
 import type { Configuration } from './config/configuration.ts';
 import type { Clock } from './core/clock.ts';
+import { type TakeVariable, Variables } from './credential/sources/variables.ts';
 import { type Issuing, openIssuing } from './issuing.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SandboxOptions } from './sandbox/options.ts';
@@ -30,6 +31,8 @@ export type Closers = (() => Promise<unknown>)[];
 
 export interface GroundOptions {
   readonly ownUid: number;
+  /** For the sources that name environment variables; none is set where left out. */
+  readonly takeVariable?: TakeVariable;
   /** PEM files with roots that the user's programs trust already. */
   readonly userRootFiles: readonly string[];
   /** Takes the lines of the diagnostic log. */
@@ -50,6 +53,8 @@ export function openAuthority(configuration: Configuration, ownUid: number, cloc
 
 /** What the stages stand on. */
 export interface Ground extends Issuing {
+  /** What credential sources name of the environment. */
+  readonly variables: Variables;
   readonly ownUid: number;
   /** Swapped whole by a reload; every request reads it anew. */
   readonly current: { configuration: Configuration };
@@ -75,6 +80,8 @@ export async function openGround(
   const { proxy } = configuration;
   const current = { configuration };
   const log = createLog(proxy.log.level, options.log);
+  const variables = claimVariables(options, configuration, log);
+  closers.push(async () => variables.close());
   makeStateDirectory(proxy.stateDirectory);
   const authority = openAuthority(configuration, options.ownUid, clock);
   const roots = trustedRoots(options.userRootFiles);
@@ -103,6 +110,7 @@ export async function openGround(
   if (sandbox !== null) closers.push(() => sandbox.close());
   return {
     ownUid: options.ownUid,
+    variables,
     current,
     log,
     writeLog: options.log,
@@ -116,6 +124,14 @@ export async function openGround(
     ...issuing,
     sandbox,
   };
+}
+
+/** Before anything else is started that could have the environment. */
+function claimVariables({ takeVariable }: GroundOptions, { sources }: Configuration, log: Log): Variables {
+  const variables = new Variables(takeVariable ?? (() => null));
+  for (const variable of variables.claim(sources))
+    log.warn('an environment variable of a credential source is not set', { variable });
+  return variables;
 }
 
 async function startSandbox(

@@ -10,6 +10,11 @@ const SIGNALS: readonly Signal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const terminal: Terminal = {
   arguments: process.argv.slice(2),
   environment: process.env,
+  takeVariable: (name) => {
+    const value = process.env[name] ?? null;
+    delete process.env[name];
+    return value;
+  },
   workingDirectory: process.cwd(),
   nodePath: process.execPath,
   nodeArguments: process.execArgv,

@@ -10,6 +10,8 @@ export type Signal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 export interface Terminal {
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Reads a variable and removes it from the environment. */
+  takeVariable(name: string): string | null;
   readonly workingDirectory: string;
   /** Path of the Node binary that runs this. */
   readonly nodePath: string;

@@ -75,6 +75,7 @@ async function startForThis(
     configPaths: paths,
     stateDirectory: defaultStateDirectory(terminal),
     ownUid: terminal.uid,
+    takeVariable: terminal.takeVariable,
     workerProgram: workerProgram(terminal),
     userRootFiles: userRootFiles(terminal),
     // The command owns the terminal; only what went wrong is worth a line there.

@@ -28,6 +28,7 @@ export const start: Command = {
       configPaths,
       stateDirectory: defaultStateDirectory(terminal),
       ownUid: terminal.uid,
+      takeVariable: terminal.takeVariable,
       workerProgram: workerProgram(terminal),
       userRootFiles: userRootFiles(terminal),
       log: (line) => terminal.complain(line),

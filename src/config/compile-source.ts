@@ -9,6 +9,7 @@ import type { FileAccess } from './file-access.ts';
 import { namespaceOf, qualify } from './names.ts';
 import type { Path, ProblemList } from './problems.ts';
 import { type CredentialSourceDocument, SOURCE_KINDS } from './source-shape.ts';
+import { compileEnv } from './sources/env.ts';
 import { compileFile } from './sources/file.ts';
 import { SourceDocument } from './sources/source-document.ts';
 import { compileVault } from './sources/vault.ts';
@@ -28,6 +29,7 @@ type Compilers = {
 const COMPILERS: Compilers = {
   vault: compileVault,
   file: compileFile,
+  env: compileEnv,
 };
 
 /** Null where a problem leaves nothing to compile. */

@@ -5,12 +5,14 @@
  */
 import { z } from 'zod';
 import { apiVersion, metadata } from './shapes.ts';
+import { envShape } from './sources/env.ts';
 import { fileShape } from './sources/file.ts';
 import { vaultShape } from './sources/vault.ts';
 
 const SOURCES = {
   vault: vaultShape,
   file: fileShape,
+  env: envShape,
 };
 
 type Optional<S extends Readonly<Record<string, z.ZodType>>> = { -readonly [K in keyof S]: z.ZodOptional<S[K]> };

@@ -44,5 +44,12 @@ export interface FileSourceOptions {
   readonly isGroupReadable: boolean;
 }
 
+export interface EnvSourceOptions {
+  readonly kind: 'env';
+  readonly name: string;
+  /** Part → environment variable. */
+  readonly fields: Fields;
+}
+
 /** By `kind`, the key below `spec` that the document has. */
-export type CredentialSourceOptions = VaultSourceOptions | FileSourceOptions;
+export type CredentialSourceOptions = VaultSourceOptions | FileSourceOptions | EnvSourceOptions;

@@ -64,6 +64,7 @@ export class SourceDirectory {
 
   #reload(documents: readonly CredentialSourceOptions[]): void {
     this.#documents = documents;
+    this.#options.variables.claim(documents);
     this.#byName = new Map(documents.map((options) => [options.name, options]));
     for (const [key, { name, document, source }] of this.#made) {
       if (JSON.stringify(this.#byName.get(name)) === document) continue;

@@ -10,7 +10,9 @@ import type { Workload } from '../../workload/workload.ts';
 import type { DeliveryOrder } from '../credential.ts';
 import type { CredentialSourceOptions, VaultSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
+import { createEnvSource } from './env.ts';
 import { createFileSource } from './file.ts';
+import type { Variables } from './variables.ts';
 import { createVaultSource } from './vault.ts';
 
 /** What sources of any kind may need. */
@@ -20,6 +22,8 @@ export interface SourceParts {
   readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<Secret>;
   /** Who the files of secrets may belong to, beside root. */
   readonly ownUid: number;
+  /** Of the process, as far as sources name them. */
+  readonly variables: Variables;
   /** The source has something else than before; what was handed out is to be replaced. */
   readonly changed: (name: string) => void;
   /** Shared by the sources of one address; nobody but its maker closes it. @throws EgressError `configuration_invalid`. */
@@ -37,6 +41,7 @@ export type Maker<K extends SourceKind> = (
 
 export const MAKERS: { readonly [K in SourceKind]: Maker<K> } = {
   file: createFileSource,
+  env: createEnvSource,
   vault: (options, parts, form) => createVaultSource({ ...parts, options, client: parts.vaultClient(options), form }),
 };
 

@@ -504,7 +504,20 @@ describe('sources and identities that are refused', () => {
   const address = (text: string): string => source(`{ vault: { address: "${text}", role: r, path: kv/x } }`);
   const kv = (text: string): string => source(`{ vault: { address: "https://v", role: r, path: "${text}" } }`);
   refused({
-    'a source of no kind': [source('{}'), '5:7 spec: the kind of source is missing; write one of vault, file'],
+    'a source of no kind': [source('{}'), '5:7 spec: the kind of source is missing; write one of vault, file, env'],
+    'a variable and fields': [
+      source('{ env: { variable: A, fields: { key: B } } }'),
+      '5:16 spec.env.variable: variable and fields exclude each other; keep fields, and name the key there',
+    ],
+    'no variable': [source('{ env: {} }'), '5:14 spec.env: no variable is named; write variable: OPENAI_KEY'],
+    'a variable that is two parts': [
+      source('{ env: { fields: { username: A, password: A } } }'),
+      '5:24 spec.env.fields: one variable is two parts of the credential; name one for each',
+    ],
+    'a variable with a dash': [
+      source('{ env: { variable: A-B } }'),
+      '5:26 spec.env.variable: the text "A-B" is not the name of an environment variable; for example OPENAI_KEY',
+    ],
     'a source of two kinds': [
       source('{ file: { path: k }, vault: { address: "https://v", role: r, path: kv/x } }'),
       '5:9 spec: a source is of one kind, and this is vault and file; keep one; write a document for each',

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../../../src/core/secret.ts';
 import type { CredentialSourceOptions, VaultSourceOptions } from '../../../../src/credential/options.ts';
 import { SourceDirectory } from '../../../../src/credential/sources/directory.ts';
+import { Variables } from '../../../../src/credential/sources/variables.ts';
 import { createCredentialStage } from '../../../../src/credential/stage.ts';
 import { FakeClock } from '../../../fakes/fake-clock.ts';
 import { FakeVault, leased } from '../../../fakes/fake-vault.ts';
@@ -43,6 +44,7 @@ const directory = (sandboxVaultAddress: string | null = vault.address): SourceDi
     sources: () => documents,
     clock,
     ownUid: 0,
+    variables: new Variables(() => null),
     changed: () => {},
     sandboxVaultAddress,
     mintToken: async () => Secret.copyOf(Buffer.from('jwt')),
@@ -87,6 +89,7 @@ describe('the whole stage over a Vault', () => {
       sources: () => documents,
       clock,
       ownUid: 0,
+      variables: new Variables(() => null),
       sandboxVaultAddress: vault.address,
       mintToken: async () => Secret.copyOf(Buffer.from('jwt')),
       random: () => 0.5,

@@ -20,6 +20,7 @@ import type { CredentialStage } from '../../../../src/credential/credential.ts';
 import type { FileSourceOptions } from '../../../../src/credential/options.ts';
 import type { Grant } from '../../../../src/credential/source.ts';
 import { createFileSource } from '../../../../src/credential/sources/file.ts';
+import { Variables } from '../../../../src/credential/sources/variables.ts';
 import { createCredentialStage } from '../../../../src/credential/stage.ts';
 import { FakeClock } from '../../../fakes/fake-clock.ts';
 import { CANARY, permit, workload } from '../permits.ts';
@@ -219,6 +220,7 @@ describe('another version of the file', () => {
       sources: () => [{ kind: 'file', name: 'vault', path, format: 'raw', fields: null, isGroupReadable: false }],
       clock,
       ownUid: OWN_UID,
+      variables: new Variables(() => null),
       sandboxVaultAddress: null,
       mintToken: async () => Secret.copyOf(Buffer.from('jwt')),
       random: () => 0.5,
