@@ -28,11 +28,13 @@ export interface CallBytes {
   readonly bytes: Buffer;
   /** Of the reply. */
   readonly maxBodyBytes: number;
+  /** Also the body beside another status than 200 is wanted, as far as it fits. */
+  readonly keepsFailures?: boolean;
 }
 
 export interface RawReply {
   readonly head: ResponseHead;
-  /** Null unless the status is 200. In a buffer of its own, which the receiver zeroes. */
+  /** Null unless the status is 200 or failures are kept. In a buffer of its own, which the receiver zeroes. */
   readonly body: Buffer | null;
 }
 
@@ -120,13 +122,13 @@ export class Connection {
   }
 
   /** One call. The connection is over where it rejects. @throws EgressError `credential_invalid` @throws BrokenConnection */
-  exchange({ method, bytes, maxBodyBytes }: CallBytes, signal: AbortSignal): Promise<RawReply> {
+  exchange({ method, bytes, maxBodyBytes, keepsFailures }: CallBytes, signal: AbortSignal): Promise<RawReply> {
     return this.#untilAborted(signal, (resolve, reject) => {
       if (this.#failure !== null) {
         bytes.fill(0);
         return reject(this.#failure);
       }
-      this.#waiting = { reply: new ReplyBuilder(maxBodyBytes), resolve, reject };
+      this.#waiting = { reply: new ReplyBuilder(maxBodyBytes, keepsFailures === true), resolve, reject };
       this.#parser.expect(method);
       this.#socket.write(bytes, () => bytes.fill(0));
     });
@@ -233,13 +235,15 @@ export class Connection {
 /** Gathers one reply; its bytes are copied out of what arrives and exist nowhere else. */
 class ReplyBuilder {
   readonly #maxBodyBytes: number;
+  readonly #keepsFailures: boolean;
   #head: ResponseHead | null = null;
   #body = allocateSecretBytes(0);
   #length = 0;
   #interim = 0;
 
-  constructor(maxBodyBytes: number) {
+  constructor(maxBodyBytes: number, keepsFailures: boolean) {
     this.#maxBodyBytes = maxBodyBytes;
+    this.#keepsFailures = keepsFailures;
   }
 
   get isFinal(): boolean {
@@ -270,8 +274,8 @@ class ReplyBuilder {
   /** @throws EgressError `credential_invalid` */
   data(bytes: Buffer): void {
     const end = this.#length + bytes.length;
-    // What stands beside a failure is of no use, and counted only to be bounded.
-    if (this.#head?.status === 200) {
+    // What stands beside a failure is counted to be bounded, and kept only where somebody asked for it.
+    if (this.#isKept(end)) {
       this.#reserve(end);
       this.#body.set(bytes, this.#length);
     }
@@ -281,11 +285,17 @@ class ReplyBuilder {
   take(): RawReply {
     const head = this.#head;
     if (head === null) throw new EgressError('internal', { detail: 'a reply without a head' });
-    return { head, body: head.status === 200 ? this.#body.subarray(0, this.#length) : null };
+    if (this.#isKept(this.#length)) return { head, body: this.#body.subarray(0, this.#length) };
+    this.discard();
+    return { head, body: null };
   }
 
   discard(): void {
     this.#body.fill(0);
+  }
+
+  #isKept(length: number): boolean {
+    return this.#head?.status === 200 || (this.#keepsFailures && length <= this.#maxBodyBytes);
   }
 
   #reserve(length: number): void {

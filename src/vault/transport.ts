@@ -167,7 +167,7 @@ function replyOf({ head, body }: RawReply): TransportReply {
 }
 
 /** Only a code is kept of what went wrong. */
-function failureFrom(thrown: unknown, isTimeout: boolean, wasConnected: boolean): EgressError {
+export function failureFrom(thrown: unknown, isTimeout: boolean, wasConnected: boolean): EgressError {
   if (thrown instanceof EgressError && !thrown.code.startsWith('http_') && thrown.code !== 'connection_terminated')
     return thrown;
   const code = thrown instanceof BrokenConnection || thrown instanceof EgressError ? thrown.code : 'unknown';

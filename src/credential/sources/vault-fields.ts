@@ -119,7 +119,8 @@ const isFilled = (value: JsonValue | undefined): value is Secret => value instan
 
 const isPart = (name: string): name is CredentialPart => PARTS.has(name);
 
-function assertUsable(part: CredentialPart, secret: Secret): void {
+/** @throws EgressError `credential_invalid` where it cannot stand in a header field. */
+export function assertUsable(part: CredentialPart, secret: Secret): void {
   const bytes = secret.reveal();
   if (bytes.length === 0) throw unusable(`the value for ${part} at the credential source is empty`);
   if (bytes.length > MAX_PART_BYTES) throw unusable(`the value for ${part} at the credential source is too long`);
