@@ -4,11 +4,13 @@
  * Not here: the same with worker processes (crew-front.ts), which is loaded only where there are some.
  */
 import { randomInt } from 'node:crypto';
+import { errorFacts, type Log } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
 import { createPath, openTls, type Path } from './assembly.ts';
 import type { Clock } from './core/clock.ts';
 import { EgressError } from './core/errors.ts';
 import type { CredentialStage } from './credential/credential.ts';
+import type { SourceEvent } from './credential/source.ts';
 import { createCredentialStage } from './credential/stage.ts';
 import { type Closers, type Ground, upstreamOptions } from './ground.ts';
 import type { Endpoint } from './listener/connection.ts';
@@ -129,5 +131,18 @@ export function createCredentials(ground: Ground, clock: Clock, onRetired: (key:
     clock,
     random: systemRandom,
     onRetired,
+    onSourceEvent: (event) => logSourceEvent(ground.log, event),
   });
+}
+
+const SOURCE_EVENTS: Readonly<Record<SourceEvent['kind'], string>> = {
+  accounts_swept: 'accounts that nobody ended are deleted',
+  sweep_failed: 'accounts that nobody ended could not all be looked for and deleted',
+  admin_key_rotated: 'the admin key of a source is replaced',
+  admin_key_rotation_failed: 'the admin key of a source could not be replaced',
+};
+
+function logSourceEvent(log: Log, { source, kind, count, error }: SourceEvent): void {
+  if (error === null) log.info(SOURCE_EVENTS[kind], { source, count });
+  else log.warn(SOURCE_EVENTS[kind], { source, ...errorFacts(error) });
 }

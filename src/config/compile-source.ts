@@ -9,8 +9,12 @@ import type { FileAccess } from './file-access.ts';
 import { namespaceOf, qualify } from './names.ts';
 import type { Path, ProblemList } from './problems.ts';
 import { type CredentialSourceDocument, SOURCE_KINDS } from './source-shape.ts';
+import { compileAwsWebIdentity } from './sources/aws-web-identity.ts';
+import { compileAzureFederated } from './sources/azure-federated.ts';
 import { compileEnv } from './sources/env.ts';
 import { compileFile } from './sources/file.ts';
+import { compileGcpWorkloadIdentity } from './sources/gcp-workload-identity.ts';
+import { compileOpenaiAdmin } from './sources/openai-admin.ts';
 import { SourceDocument } from './sources/source-document.ts';
 import { compileVault } from './sources/vault.ts';
 
@@ -30,6 +34,10 @@ const COMPILERS: Compilers = {
   vault: compileVault,
   file: compileFile,
   env: compileEnv,
+  openaiAdmin: compileOpenaiAdmin,
+  awsWebIdentity: compileAwsWebIdentity,
+  gcpWorkloadIdentity: compileGcpWorkloadIdentity,
+  azureFederated: compileAzureFederated,
 };
 
 /** Null where a problem leaves nothing to compile. */

@@ -5,14 +5,22 @@
  */
 import { z } from 'zod';
 import { apiVersion, metadata } from './shapes.ts';
+import { awsWebIdentityShape } from './sources/aws-web-identity.ts';
+import { azureFederatedShape } from './sources/azure-federated.ts';
 import { envShape } from './sources/env.ts';
 import { fileShape } from './sources/file.ts';
+import { gcpWorkloadIdentityShape } from './sources/gcp-workload-identity.ts';
+import { openaiAdminShape } from './sources/openai-admin.ts';
 import { vaultShape } from './sources/vault.ts';
 
 const SOURCES = {
   vault: vaultShape,
   file: fileShape,
   env: envShape,
+  openaiAdmin: openaiAdminShape,
+  awsWebIdentity: awsWebIdentityShape,
+  gcpWorkloadIdentity: gcpWorkloadIdentityShape,
+  azureFederated: azureFederatedShape,
 };
 
 type Optional<S extends Readonly<Record<string, z.ZodType>>> = { -readonly [K in keyof S]: z.ZodOptional<S[K]> };

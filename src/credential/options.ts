@@ -51,5 +51,79 @@ export interface EnvSourceOptions {
   readonly fields: Fields;
 }
 
+/** What the sources have in common that call a provider's API. */
+export interface ProviderEndpoint {
+  /** `https://host/path`, without final slash. */
+  readonly baseUrl: string;
+  /** PEM file with the roots for it; null: the public ones. */
+  readonly caFile: string | null;
+}
+
+export interface OpenaiAdminSourceOptions extends ProviderEndpoint {
+  readonly kind: 'openaiAdmin';
+  readonly name: string;
+  readonly project: string;
+  /** For `OpenAI-Organization`; null: the admin key's own. */
+  readonly organization: string | null;
+  readonly adminKey: {
+    /** First line the key; second line its id, which rotation needs. */
+    readonly path: string;
+    /** Mode 0440 will do: the group is the proxy's own. */
+    readonly isGroupReadable: boolean;
+    /** Age at which it is replaced; null: never. */
+    readonly rotateEveryMs: number | null;
+  };
+  /** Begin of the name of each service account. */
+  readonly accountName: TemplateText;
+  /** Marks the accounts that proxies with the same mark may clear away. */
+  readonly owner: string;
+  readonly ttlMs: number;
+}
+
+export interface AwsWebIdentitySourceOptions extends ProviderEndpoint {
+  readonly kind: 'awsWebIdentity';
+  readonly name: string;
+  readonly roleArn: string;
+  readonly sessionName: TemplateText;
+  readonly durationMs: number;
+  /** JSON; null: none. */
+  readonly policy: string | null;
+  readonly policyArns: readonly string[];
+  readonly audience: readonly string[];
+}
+
+export interface GcpWorkloadIdentitySourceOptions extends ProviderEndpoint {
+  readonly kind: 'gcpWorkloadIdentity';
+  readonly name: string;
+  /** `//iam.googleapis.com/projects/…/providers/…` */
+  readonly provider: string;
+  /** `aud` of the workload token. */
+  readonly audience: readonly string[];
+  readonly scopes: readonly string[];
+  /** Null: the federated token itself is the credential. */
+  readonly impersonation: {
+    readonly serviceAccount: string;
+    readonly lifetimeMs: number;
+    /** Of the service account credentials API. */
+    readonly baseUrl: string;
+  } | null;
+}
+
+export interface AzureFederatedSourceOptions extends ProviderEndpoint {
+  readonly kind: 'azureFederated';
+  readonly name: string;
+  readonly tenant: string;
+  readonly clientId: string;
+  readonly scope: string;
+  readonly audience: readonly string[];
+}
+
 /** By `kind`, the key below `spec` that the document has. */
-export type CredentialSourceOptions = VaultSourceOptions | FileSourceOptions | EnvSourceOptions;
+export type CredentialSourceOptions =
+  | VaultSourceOptions
+  | FileSourceOptions
+  | EnvSourceOptions
+  | OpenaiAdminSourceOptions
+  | AwsWebIdentitySourceOptions
+  | GcpWorkloadIdentitySourceOptions
+  | AzureFederatedSourceOptions;

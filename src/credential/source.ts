@@ -3,6 +3,7 @@
  * Holds: a source keeps nothing of a grant; the cache owns its parts and destroys them.
  * Not here: how long a grant is used, shared and replaced (lease-cache.ts).
  */
+import type { EgressError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Workload } from '../workload/workload.ts';
 import type { CredentialPart } from './credential.ts';
@@ -13,6 +14,15 @@ export interface CredentialSource {
   fetch(workload: Workload, signal: AbortSignal): Promise<Grant>;
   /** Ends what it watches; grants can still be revoked. */
   close?(): void;
+}
+
+/** What a source did by itself, for the log. */
+export interface SourceEvent {
+  readonly source: string;
+  readonly kind: 'accounts_swept' | 'sweep_failed' | 'admin_key_rotated' | 'admin_key_rotation_failed';
+  /** Of what was swept; 0 for everything else. */
+  readonly count: number;
+  readonly error: EgressError | null;
 }
 
 /** What a source handed out, once. */

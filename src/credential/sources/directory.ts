@@ -10,16 +10,21 @@ import { readFileSync } from 'node:fs';
 import { EgressError } from '../../core/errors.ts';
 import { openVaultClient, type VaultClient } from '../../vault/client.ts';
 import type { DeliveryOrder } from '../credential.ts';
-import type { CredentialSourceOptions, VaultSourceOptions } from '../options.ts';
+import type { CredentialSourceOptions, ProviderEndpoint, VaultSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
-import { MAKERS, type Maker, type OptionsOf, type SourceKind, type SourceParts } from './makers.ts';
+import { type HttpsCaller, openHttpsCaller } from './https-call.ts';
+import { BEGINS_AT_ONCE, MAKERS, type Maker, type OptionsOf, type SourceKind, type SourceParts } from './makers.ts';
 
-export interface SourceDirectoryOptions extends Omit<SourceParts, 'vaultClient'> {
+export interface SourceDirectoryOptions extends Omit<SourceParts, 'vaultClient' | 'httpsCaller'> {
   /** Read anew for every request. */
   readonly sources: () => readonly CredentialSourceOptions[];
   /** What the address `sandbox` stands for; null where there is none. */
   readonly sandboxVaultAddress: string | null;
 }
+
+/** For one call to a provider; who waits for a credential waits no longer than 5 s. */
+const CALL_MS = 10_000;
+const MAX_ANSWER_BYTES = 256 * 1024;
 
 interface Made {
   readonly name: string;
@@ -31,6 +36,7 @@ export class SourceDirectory {
   readonly #options: SourceDirectoryOptions;
   readonly #parts: SourceParts;
   readonly #clients = new Map<string, VaultClient>();
+  readonly #callers = new Map<string, HttpsCaller>();
   #documents: readonly CredentialSourceOptions[] | null = null;
   #byName = new Map<string, CredentialSourceOptions>();
   /** By name and form. */
@@ -38,13 +44,22 @@ export class SourceDirectory {
 
   constructor(options: SourceDirectoryOptions) {
     this.#options = options;
-    this.#parts = { ...options, vaultClient: (source) => this.#clientFor(source) };
+    this.#parts = {
+      ...options,
+      vaultClient: (source) => this.#clientFor(source),
+      httpsCaller: (endpoint) => this.#callerFor(endpoint),
+    };
+    this.#reload(options.sources());
   }
 
   /** @throws EgressError `credential_invalid`, `configuration_invalid`. */
   find(name: string, form: DeliveryOrder['form'] = 'parts'): CredentialSource {
     const documents = this.#options.sources();
     if (documents !== this.#documents) this.#reload(documents);
+    return this.#sourceOf(name, form);
+  }
+
+  #sourceOf(name: string, form: DeliveryOrder['form'] = 'parts'): CredentialSource {
     const key = `${form} ${name}`;
     const made = this.#made.get(key);
     if (made !== undefined) return made.source;
@@ -60,6 +75,8 @@ export class SourceDirectory {
     for (const { source } of this.#made.values()) source.close?.();
     await Promise.all([...this.#clients.values()].map((client) => client.close()));
     this.#clients.clear();
+    for (const caller of this.#callers.values()) caller.close();
+    this.#callers.clear();
   }
 
   #reload(documents: readonly CredentialSourceOptions[]): void {
@@ -71,6 +88,17 @@ export class SourceDirectory {
       source.close?.();
       this.#made.delete(key);
     }
+    for (const { name, kind } of documents) if (BEGINS_AT_ONCE.has(kind)) this.#sourceOf(name);
+  }
+
+  #callerFor({ baseUrl, caFile }: ProviderEndpoint): HttpsCaller {
+    const key = JSON.stringify([baseUrl, caFile]);
+    const known = this.#callers.get(key);
+    if (known !== undefined) return known;
+    const caPem = caFile === null ? null : readRoots(caFile);
+    const caller = openHttpsCaller({ baseUrl, caPem, timeoutMs: CALL_MS, maxBodyBytes: MAX_ANSWER_BYTES });
+    this.#callers.set(key, caller);
+    return caller;
   }
 
   #clientFor({ address: configured, namespace, caFile }: VaultSourceOptions): VaultClient {

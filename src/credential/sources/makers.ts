@@ -1,6 +1,6 @@
 /**
  * Duty: kind of source → how one is made.
- * Holds: what few policies use is loaded at its first use (`loadedLater`), so that a start does not pay for it.
+ * Holds: what few policies use is loaded at its first use (loaded-later.ts), so that a start does not pay for it.
  * Not here: when a source is made, and how long it lives (directory.ts).
  */
 import type { Clock } from '../../core/clock.ts';
@@ -8,10 +8,12 @@ import type { Secret } from '../../core/secret.ts';
 import type { VaultClient } from '../../vault/client.ts';
 import type { Workload } from '../../workload/workload.ts';
 import type { DeliveryOrder } from '../credential.ts';
-import type { CredentialSourceOptions, VaultSourceOptions } from '../options.ts';
-import type { CredentialSource } from '../source.ts';
+import type { CredentialSourceOptions, ProviderEndpoint, VaultSourceOptions } from '../options.ts';
+import type { CredentialSource, SourceEvent } from '../source.ts';
 import { createEnvSource } from './env.ts';
 import { createFileSource } from './file.ts';
+import type { HttpsCaller } from './https-call.ts';
+import { PROVIDER_MAKERS } from './provider-makers.ts';
 import type { Variables } from './variables.ts';
 import { createVaultSource } from './vault.ts';
 
@@ -28,6 +30,10 @@ export interface SourceParts {
   readonly changed: (name: string) => void;
   /** Shared by the sources of one address; nobody but its maker closes it. @throws EgressError `configuration_invalid`. */
   readonly vaultClient: (options: VaultSourceOptions) => VaultClient;
+  /** Likewise. @throws EgressError `configuration_invalid`. */
+  readonly httpsCaller: (endpoint: ProviderEndpoint) => HttpsCaller;
+  /** What sources do by themselves; must not throw. */
+  readonly onSourceEvent?: (event: SourceEvent) => void;
 }
 
 export type SourceKind = CredentialSourceOptions['kind'];
@@ -43,16 +49,8 @@ export const MAKERS: { readonly [K in SourceKind]: Maker<K> } = {
   file: createFileSource,
   env: createEnvSource,
   vault: (options, parts, form) => createVaultSource({ ...parts, options, client: parts.vaultClient(options), form }),
+  ...PROVIDER_MAKERS,
 };
 
-/** A source whose code is loaded at its first use; where it cannot be made, that use says so. */
-export function loadedLater(name: string, load: () => Promise<CredentialSource>): CredentialSource {
-  let loaded: Promise<CredentialSource> | null = null;
-  return {
-    name,
-    fetch: async (workload, signal) => {
-      loaded ??= load();
-      return (await loaded).fetch(workload, signal);
-    },
-  };
-}
+/** Kinds of which one begins its work when it is there, and not when it is first used. */
+export const BEGINS_AT_ONCE: ReadonlySet<SourceKind> = new Set(['openaiAdmin']);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SOURCE_KINDS } from '../../../src/config/source-shape.ts';
 import {
   AWS,
   binding,
@@ -504,7 +505,10 @@ describe('sources and identities that are refused', () => {
   const address = (text: string): string => source(`{ vault: { address: "${text}", role: r, path: kv/x } }`);
   const kv = (text: string): string => source(`{ vault: { address: "https://v", role: r, path: "${text}" } }`);
   refused({
-    'a source of no kind': [source('{}'), '5:7 spec: the kind of source is missing; write one of vault, file, env'],
+    'a source of no kind': [
+      source('{}'),
+      `5:7 spec: the kind of source is missing; write one of ${SOURCE_KINDS.join(', ')}`,
+    ],
     'a variable and fields': [
       source('{ env: { variable: A, fields: { key: B } } }'),
       '5:16 spec.env.variable: variable and fields exclude each other; keep fields, and name the key there',
