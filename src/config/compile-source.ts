@@ -12,8 +12,10 @@ import { type CredentialSourceDocument, SOURCE_KINDS } from './source-shape.ts';
 import { compileAwsWebIdentity } from './sources/aws-web-identity.ts';
 import { compileAzureFederated } from './sources/azure-federated.ts';
 import { compileEnv } from './sources/env.ts';
+import { compileExec } from './sources/exec.ts';
 import { compileFile } from './sources/file.ts';
 import { compileGcpWorkloadIdentity } from './sources/gcp-workload-identity.ts';
+import { compileKeyring } from './sources/keyring.ts';
 import { compileOpenaiAdmin } from './sources/openai-admin.ts';
 import { SourceDocument } from './sources/source-document.ts';
 import { compileVault } from './sources/vault.ts';
@@ -38,6 +40,8 @@ const COMPILERS: Compilers = {
   awsWebIdentity: compileAwsWebIdentity,
   gcpWorkloadIdentity: compileGcpWorkloadIdentity,
   azureFederated: compileAzureFederated,
+  exec: compileExec,
+  keyring: compileKeyring,
 };
 
 /** Null where a problem leaves nothing to compile. */

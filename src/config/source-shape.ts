@@ -8,8 +8,10 @@ import { apiVersion, metadata } from './shapes.ts';
 import { awsWebIdentityShape } from './sources/aws-web-identity.ts';
 import { azureFederatedShape } from './sources/azure-federated.ts';
 import { envShape } from './sources/env.ts';
+import { execShape } from './sources/exec.ts';
 import { fileShape } from './sources/file.ts';
 import { gcpWorkloadIdentityShape } from './sources/gcp-workload-identity.ts';
+import { keyringShape } from './sources/keyring.ts';
 import { openaiAdminShape } from './sources/openai-admin.ts';
 import { vaultShape } from './sources/vault.ts';
 
@@ -21,6 +23,8 @@ const SOURCES = {
   awsWebIdentity: awsWebIdentityShape,
   gcpWorkloadIdentity: gcpWorkloadIdentityShape,
   azureFederated: azureFederatedShape,
+  exec: execShape,
+  keyring: keyringShape,
 };
 
 type Optional<S extends Readonly<Record<string, z.ZodType>>> = { -readonly [K in keyof S]: z.ZodOptional<S[K]> };

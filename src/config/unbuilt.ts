@@ -14,7 +14,6 @@ const KEYS: Readonly<Record<string, string>> = {
   'CredentialSource spec.vault.auth.approle': 'use the jwt auth method',
   'CredentialSource spec.vault.auth.cert': 'use the jwt auth method',
   'CredentialSource spec.vault.auth.token-file': 'use the jwt auth method',
-  'CredentialSource spec.command': 'use spec.vault',
   'CredentialBinding spec.propagation.injection.query': 'use bearer, header, basic or sigv4',
   'CredentialBinding spec.propagation.injection.cookie': 'use bearer, header, basic or sigv4',
   'CredentialBinding spec.propagation.injection.subprotocol': 'use bearer, header, basic or sigv4',

@@ -118,6 +118,27 @@ export interface AzureFederatedSourceOptions extends ProviderEndpoint {
   readonly audience: readonly string[];
 }
 
+export interface ExecSourceOptions {
+  readonly kind: 'exec';
+  readonly name: string;
+  /** Absolute path of the program, and its arguments. */
+  readonly command: readonly [string, ...TemplateText[]];
+  /** All that it gets of an environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  /** Part → member of what it prints. Null: by the names. */
+  readonly fields: Fields | null;
+}
+
+export interface KeyringSourceOptions {
+  readonly kind: 'keyring';
+  readonly name: string;
+  readonly service: string;
+  readonly account: string;
+  /** Address of the session bus (Linux); null: the user's own. */
+  readonly busAddress: string | null;
+}
+
 /** By `kind`, the key below `spec` that the document has. */
 export type CredentialSourceOptions =
   | VaultSourceOptions
@@ -126,4 +147,6 @@ export type CredentialSourceOptions =
   | OpenaiAdminSourceOptions
   | AwsWebIdentitySourceOptions
   | GcpWorkloadIdentitySourceOptions
-  | AzureFederatedSourceOptions;
+  | AzureFederatedSourceOptions
+  | ExecSourceOptions
+  | KeyringSourceOptions;

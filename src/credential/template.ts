@@ -1,5 +1,5 @@
 /**
- * Duty: the workload's own names inside a role or path.
+ * Duty: the workload's own names inside a role, a path or an argument.
  * In → Out: `kv/data/{{workload.id}}/openai` and a workload → text.
  * Holds: a value is percent-encoded to the characters of one path segment, so it can neither add a segment nor look like
  *   the value of another workload: `team/agent` becomes `team%2Fagent`; no segment of the result is `.` or `..`.
@@ -19,6 +19,16 @@ export function expandTemplate(template: string, workload: Workload): string {
   return text;
 }
 
+/**
+ * For an argument of a program, where no character means anything: the values as they are.
+ * @throws EgressError `credential_invalid`, also where a value would make an option of the argument.
+ */
+export function expandArgument(template: string, workload: Workload): string {
+  const text = template.replace(PLACE, (_place, name: string) => placeValue(name, workload));
+  if (text.startsWith('-') && !template.startsWith('-')) throw unusable('would become an option of the program');
+  return text;
+}
+
 function placeValue(name: string, workload: Workload): string {
   switch (name) {
     case 'workload.id':
@@ -34,4 +44,4 @@ function placeValue(name: string, workload: Workload): string {
 }
 
 const unusable = (what: string): EgressError =>
-  new EgressError('credential_invalid', { detail: `the template of a role or path ${what}` });
+  new EgressError('credential_invalid', { detail: `the template of the credential source ${what}` });

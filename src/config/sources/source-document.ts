@@ -3,11 +3,13 @@
  * Holds: `at` begins at the key of the kind, so that each kind names its own keys alone.
  */
 import { parseAuthority } from '../../core/authority.ts';
+import { formatDuration } from '../../core/duration.ts';
 import { EgressError } from '../../core/errors.ts';
 import type { RawDocument } from '../documents.ts';
 import type { FileAccess } from '../file-access.ts';
 import { nearest } from '../nearest.ts';
 import { type Path, type ProblemList, quoted } from '../problems.ts';
+import { durationMs } from '../quantities.ts';
 
 export interface SourceDocumentParts {
   /** With its namespace. */
@@ -81,6 +83,14 @@ export class SourceDocument {
     const fault = placesFault(text);
     if (fault !== null) this.refuse(keys, `the ${what} ${fault.fault}`, fault.hint);
     return fault === null;
+  }
+
+  /** In `ms`; a problem where it is out of bounds. */
+  duration(keys: Path, text: string | undefined, [standard, min, max]: readonly [number, number, number]): number {
+    const ms = text === undefined ? standard : durationMs(text);
+    if (ms >= min && ms <= max) return ms;
+    this.refuse(keys, `${text} is out of bounds`, `from ${formatDuration(min)} to ${formatDuration(max)}`);
+    return standard;
   }
 
   /** A problem where the host or port is malformed; `warning` where it is plain http beyond this machine. */

@@ -13,6 +13,7 @@ import type { CredentialSource, SourceEvent } from '../source.ts';
 import { createEnvSource } from './env.ts';
 import { createFileSource } from './file.ts';
 import type { HttpsCaller } from './https-call.ts';
+import { loadedLater } from './loaded-later.ts';
 import { PROVIDER_MAKERS } from './provider-makers.ts';
 import type { Variables } from './variables.ts';
 import { createVaultSource } from './vault.ts';
@@ -48,6 +49,10 @@ export type Maker<K extends SourceKind> = (
 export const MAKERS: { readonly [K in SourceKind]: Maker<K> } = {
   file: createFileSource,
   env: createEnvSource,
+  exec: (options, parts) =>
+    loadedLater(options.name, async () => (await import('./exec.ts')).createExecSource(options, parts)),
+  keyring: (options, parts) =>
+    loadedLater(options.name, async () => (await import('./keyring.ts')).createKeyringSource(options, parts)),
   vault: (options, parts, form) => createVaultSource({ ...parts, options, client: parts.vaultClient(options), form }),
   ...PROVIDER_MAKERS,
 };

@@ -94,12 +94,15 @@ async function trustedTarget(path: string, rules: SecretFileRules): Promise<stri
     throw invalid('is a symbolic link that leaves its folder; name the file itself');
   if (target !== named) assertOwner(await lstat(named, { bigint: true }), rules.ownUid);
   for (const each of new Set([folder, dirname(target)])) {
-    const facts = await stat(each, { bigint: true });
-    const isShared = (facts.mode & 0o022n) !== 0n && (facts.mode & 0o1000n) === 0n;
-    if (isShared || !isTrusted(facts.uid, rules.ownUid))
+    if (isReplaceable(await stat(each, { bigint: true }), rules.ownUid))
       throw invalid('lies in a folder in which others can replace it; make it 0700 and your own');
   }
   return target;
+}
+
+/** Others can put another file where one lies in this folder; in a sticky one only the file's owner can. */
+export function isReplaceable({ mode, uid }: BigIntStats, ownUid: number): boolean {
+  return ((mode & 0o022n) !== 0n && (mode & 0o1000n) === 0n) || !isTrusted(uid, ownUid);
 }
 
 function assertOwn(facts: BigIntStats, { ownUid, isGroupReadable }: SecretFileRules): void {

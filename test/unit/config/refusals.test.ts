@@ -509,6 +509,34 @@ describe('sources and identities that are refused', () => {
       source('{}'),
       `5:7 spec: the kind of source is missing; write one of ${SOURCE_KINDS.join(', ')}`,
     ],
+    'a program by its name': [
+      source('{ exec: { command: [print-key] } }'),
+      '5:27 spec.exec.command[0]: the program is no absolute path; write it like /usr/local/bin/print-key',
+    ],
+    'a command that is a line': [
+      source('{ exec: { command: /bin/print-key -v } }'),
+      '5:26 spec.exec.command: the text "/bin/print-key -v" is not a list; write [/bin/print-key -v]',
+    ],
+    'a program without a command': [
+      source('{ exec: { command: [] } }'),
+      '5:26 spec.exec.command: the list is empty; name at least one',
+    ],
+    'an unknown name in an argument': [
+      source('{ exec: { command: [/bin/p, "{{workload.ids}}"] } }'),
+      '5:35 spec.exec.command[1]: the argument has the unknown name "{{workload.ids}}"; did you mean {{workload.id}}?',
+    ],
+    'a timeout longer than anybody waits': [
+      source('{ exec: { command: [/bin/p], timeout: 30s } }'),
+      '5:45 spec.exec.timeout: 30s is out of bounds; from 100ms to 5s',
+    ],
+    'an account that is an option': [
+      source('{ keyring: { service: s, account: --all } }'),
+      '5:41 spec.keyring.account: the text "--all" is not a text that does not begin with "-"; for example openai',
+    ],
+    'the old words for env and exec': [
+      source('{ command: {} }'),
+      `5:9 spec.command: unknown key "command"; known are ${SOURCE_KINDS.toSorted().join(', ')}`,
+    ],
     'a variable and fields': [
       source('{ env: { variable: A, fields: { key: B } } }'),
       '5:16 spec.env.variable: variable and fields exclude each other; keep fields, and name the key there',
