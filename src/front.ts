@@ -123,7 +123,7 @@ const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32;
 export function createCredentials(ground: Ground, clock: Clock, onRetired: (key: string) => void): CredentialStage {
   return createCredentialStage({
     sources: () => ground.current.configuration.sources,
-    mintToken: (workload, audience) => ground.issuer.mint(workload, audience),
+    mintToken: (workload, audience, claims) => ground.issuer.mint(workload, audience, claims),
     ownUid: ground.ownUid,
     variables: ground.variables,
     sandboxVaultAddress: ground.sandbox?.vault.address ?? null,

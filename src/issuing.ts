@@ -47,7 +47,7 @@ export async function openIssuing(proxy: ProxyOptions, parts: IssuingParts, clos
   closers.push(() => issuerEndpoint.close());
   if (transit === null) return { issuer: own, issuerKeys, issuerEndpoint };
   const mint = rememberTokens({
-    mint: (workload, audience) => own.mint(workload, audience),
+    mint: (workload, audience, more) => own.mint(workload, audience, more),
     kid: () => issuerKeys.current.kid,
     clock,
     tokenLifetimeMs,

@@ -89,6 +89,8 @@ export interface AwsWebIdentitySourceOptions extends ProviderEndpoint {
   /** JSON; null: none. */
   readonly policy: string | null;
   readonly policyArns: readonly string[];
+  /** Session tags, as a claim of the workload token; null: no claim. */
+  readonly tags: Readonly<Record<string, TemplateText>> | null;
   readonly audience: readonly string[];
 }
 

@@ -26,10 +26,16 @@ export interface Issuer {
   readonly url: string;
   /** Tells the URL of the endpoint; counts where the options have none. */
   locate(endpointUrl: string): void;
-  /** A JWT that the caller destroys. @throws EgressError `internal`, `credential_*` where another holds the key. */
-  mint(workload: Workload, audience: readonly string[]): Promise<Secret>;
+  /**
+   * A JWT that the caller destroys; `more` claims stand beside its own, and change none of them.
+   * @throws EgressError `internal`, `credential_*` where another holds the key.
+   */
+  mint(workload: Workload, audience: readonly string[], more?: Claims): Promise<Secret>;
   readonly documents: IssuerDocuments;
 }
+
+/** Name → JSON value. */
+export type Claims = Readonly<Record<string, unknown>>;
 
 /** Path → JSON. */
 export type IssuerDocuments = ReadonlyMap<string, string>;
@@ -67,13 +73,14 @@ class Es256Issuer implements Issuer {
     this.#url ??= endpointUrl;
   }
 
-  async mint(workload: Workload, audience: readonly string[]): Promise<Secret> {
+  async mint(workload: Workload, audience: readonly string[], more: Claims = {}): Promise<Secret> {
     const { clock, keys, tokenLifetimeMs } = this.#parts;
     const issuedAt = Math.floor(clock.now() / 1000);
     const key = keys.current;
     const claims = {
+      ...more,
       workload: workload.name,
-      ...(workload.instance === null ? {} : { instance: workload.instance }),
+      instance: workload.instance ?? undefined,
       iss: this.url,
       sub: workload.spiffeId.uri,
       // RFC 7519 §4.1.3: one audience may stand alone, and some verifiers take nothing else.

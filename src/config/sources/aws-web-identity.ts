@@ -1,6 +1,7 @@
 /** Duty: `spec.awsWebIdentity`: its words and what they mean. */
 import { z } from 'zod';
 import type { AwsWebIdentitySourceOptions } from '../../credential/options.ts';
+import { quoted } from '../problems.ts';
 import { duration, list, spelled, text } from '../shapes.ts';
 import { baseUrl, endpointOf, lifetimeOf } from './provider-shape.ts';
 import type { SourceDocument } from './source-document.ts';
@@ -25,12 +26,15 @@ export const awsWebIdentityShape = z.strictObject({
     )
     .max(10)
     .optional(),
+  tags: z.record(z.string(), text).optional(),
   audience: list(text).optional(),
   baseUrl: baseUrl.optional(),
   caFile: text.optional(),
 });
 
 const DEFAULT_AUDIENCE = 'sts.amazonaws.com';
+const TAG_KEY = /^(?!aws:)[\p{L}\p{Z}\p{N}_.:/=+@-]{1,128}$/iu;
+const MAX_TAGS = 50;
 const DEFAULT_SESSION = '{{workload.id}}';
 
 export function compileAwsWebIdentity(
@@ -41,6 +45,18 @@ export function compileAwsWebIdentity(
   source.checkTemplate(['sessionName'], 'session name', sessionName);
   if (aws.policy !== undefined && !isJsonObject(aws.policy))
     source.refuse(['policy'], 'the session policy is no JSON object', 'write it in quotes: \'{ "Version": … }\'');
+  const tags = source.mapping(['tags'], aws.tags);
+  for (const [key, value] of Object.entries(tags ?? {})) {
+    source.checkTemplate(['tags', key], 'value', value);
+    if (!TAG_KEY.test(key))
+      source.refuseKey(
+        ['tags', key],
+        `${quoted(key)} is no key of a tag`,
+        'letters, digits and _.:/=+@-, not aws: first',
+      );
+  }
+  if (Object.keys(tags ?? {}).length > MAX_TAGS)
+    source.refuse(['tags'], `more than ${MAX_TAGS} tags`, 'AWS takes no more');
   const domain = aws.region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
   return {
     kind: 'awsWebIdentity',
@@ -51,6 +67,7 @@ export function compileAwsWebIdentity(
     durationMs: lifetimeOf(source, aws.ttl, '1h', ['15m', '12h']),
     policy: aws.policy ?? null,
     policyArns: aws.policyArns ?? [],
+    tags,
     audience: aws.audience ?? [DEFAULT_AUDIENCE],
   };
 }

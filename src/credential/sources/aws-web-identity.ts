@@ -4,7 +4,7 @@
  * Holds: the call is not signed, since the token alone counts; the session is the workload's own by its name, and can be
  *   narrowed by a session policy. AWS cannot take a session back: it ends by itself.
  * Fails: `credential_unavailable`, `credential_denied`, `credential_invalid`.
- * Source: STS API reference, AssumeRoleWithWebIdentity. STS answers the Query protocol in JSON where that is accepted.
+ * Source: STS API reference, AssumeRoleWithWebIdentity; IAM User Guide, session tags by JWT. STS answers the Query protocol in JSON where that is accepted.
  * Not here: signing with the session (injection/sigv4).
  */
 import type { Clock } from '../../core/clock.ts';
@@ -17,15 +17,19 @@ import { FORM_TYPE, writeForm } from './form.ts';
 import type { HttpsCaller } from './https-call.ts';
 import { inAnswer, momentAt, objectAt, restMs, secretAt, unrevocable } from './issued.ts';
 import { type FailureTable, failureOf } from './provider-failure.ts';
-import { nameFor } from './provider-name.ts';
+import { expandPlain, nameFor } from './provider-name.ts';
 
 export interface AwsWebIdentityParts {
   readonly options: AwsWebIdentitySourceOptions;
   /** Of `options.baseUrl`. */
   readonly caller: HttpsCaller;
   readonly clock: Clock;
-  /** A workload token (JWT) for that audience; the source destroys it. */
-  mintToken(workload: Workload, audience: readonly string[]): Promise<Secret>;
+  /** A workload token (JWT) for that audience, with more claims beside its own; the source destroys it. */
+  mintToken(
+    workload: Workload,
+    audience: readonly string[],
+    claims?: Readonly<Record<string, unknown>>,
+  ): Promise<Secret>;
 }
 
 const FORBIDDEN = /[^A-Za-z0-9_+=,.@-]/g;
@@ -33,6 +37,8 @@ const MAX_SESSION_NAME = 64;
 const API_VERSION = '2011-06-15';
 const RESULT = ['AssumeRoleWithWebIdentityResponse', 'AssumeRoleWithWebIdentityResult', 'Credentials'] as const;
 const CREDENTIALS = RESULT.join('.');
+const TAGS_CLAIM = 'https://aws.amazon.com/tags';
+const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u;
 const LESS_THAN = 0x3c;
 
 const denied = (detail: string) => ({ code: 'credential_denied', detail }) as const;
@@ -82,7 +88,7 @@ async function fetchGrant(parts: AwsWebIdentityParts, workload: Workload, signal
 async function requestFor({ options, mintToken }: AwsWebIdentityParts, workload: Workload): Promise<Buffer> {
   const name = nameFor(options.sessionName, workload, FORBIDDEN, MAX_SESSION_NAME);
   const policies = options.policyArns.map((arn, i) => [`PolicyArns.member.${i + 1}.arn`, arn] as const);
-  const jwt = await mintToken(workload, options.audience);
+  const jwt = await mintToken(workload, options.audience, claimsOf(options, workload));
   try {
     return writeForm({
       Action: 'AssumeRoleWithWebIdentity',
@@ -98,6 +104,18 @@ async function requestFor({ options, mintToken }: AwsWebIdentityParts, workload:
   } finally {
     jwt.destroy();
   }
+}
+
+/** Who may do what can hang on a tag, so its value is the workload's own name or nothing. */
+function claimsOf({ tags }: AwsWebIdentitySourceOptions, workload: Workload): Readonly<Record<string, unknown>> {
+  if (tags === null) return {};
+  const values = Object.entries(tags).map(([key, template]) => {
+    const value = expandPlain(template, workload);
+    if (!TAG_VALUE.test(value))
+      throw new EgressError('credential_invalid', { detail: 'a session tag has a value that AWS does not take' });
+    return [key, [value]];
+  });
+  return { [TAGS_CLAIM]: { principal_tags: Object.fromEntries(values), transitive_tag_keys: [] } };
 }
 
 function grantFrom(body: Buffer, clock: Clock, startMs: number, durationMs: number): Grant {

@@ -21,8 +21,12 @@ import { createVaultSource } from './vault.ts';
 /** What sources of any kind may need. */
 export interface SourceParts {
   readonly clock: Clock;
-  /** A workload token (JWT) for that audience; whoever asked destroys it. */
-  readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<Secret>;
+  /** A workload token (JWT) for that audience, with more claims beside its own; whoever asked destroys it. */
+  readonly mintToken: (
+    workload: Workload,
+    audience: readonly string[],
+    claims?: Readonly<Record<string, unknown>>,
+  ) => Promise<Secret>;
   /** Who the files of secrets may belong to, beside root. */
   readonly ownUid: number;
   /** Of the process, as far as sources name them. */

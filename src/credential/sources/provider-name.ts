@@ -16,12 +16,16 @@ const HASH_LENGTH = 8;
 
 /** `forbidden` matches single characters that become `-`; the result has at most `maxLength`. @throws EgressError. */
 export function nameFor(template: TemplateText, workload: Workload, forbidden: RegExp, maxLength: number): string {
-  const text = template.replace(PLACE, (_place, name: string) => placeValue(name, workload));
+  const text = expandPlain(template, workload);
   const plain = text.replace(forbidden, '-');
   if (plain === text && text.length <= maxLength) return text;
   const hash = createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
   return `${plain.slice(0, maxLength - HASH_LENGTH - 1)}-${hash}`;
 }
+
+/** The template with the names as they are. @throws EgressError `credential_invalid`. */
+export const expandPlain = (template: TemplateText, workload: Workload): string =>
+  template.replace(PLACE, (_place, name: string) => placeValue(name, workload));
 
 function placeValue(name: string, workload: Workload): string {
   if (name === 'workload.id') return workload.name;

@@ -51,6 +51,7 @@ async function run(words: readonly string[], terminal: Partial<Terminal> = {}, s
   const code = await runCommand({
     ...{ arguments: [...words, '--socket', socket], environment: {}, workingDirectory: folder, uid: 0 },
     ...{ nodePath: process.execPath, nodeArguments: [], nodeVersion: '26', launcher: '', isTerminal: false },
+    takeVariable: () => null,
     write: (text) => {
       out.stdout += text;
     },

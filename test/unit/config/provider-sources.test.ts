@@ -33,6 +33,7 @@ describe('the sources of providers', () => {
       durationMs: 3_600_000,
       policy: null,
       policyArns: [],
+      tags: null,
       audience: ['sts.amazonaws.com'],
     });
     expect(optionsOf(GCP())).toMatchObject({
@@ -79,6 +80,9 @@ describe('the sources of providers', () => {
     ['a mark of other characters', OPENAI_ADMIN(', owner: A-b'), /owner/],
     ['a policy that is no JSON', AWS(', policy: "{"'), /no JSON object/],
     ['a policy that is a list', AWS(', policy: "[]"'), /no JSON object/],
+    ['a tag that AWS keeps for itself', AWS(', tags: { "aws:x": y }'), /no key of a tag/],
+    ['a tag with an unknown name', AWS(', tags: { x: "{{workload.nmae}}" }'), /unknown name/],
+    ['no tags at all', AWS(', tags: {}'), /empty/],
     ['a role that is none', AWS().replace(':role/', ':user/'), /ARN of a role/],
     ['a lifetime of a token that Google decides', GCP(', ttl: 1h'), /serviceAccount/],
     ['a scope without its end', AZURE().replace('/.default', ''), /\.default/],

@@ -57,6 +57,28 @@ describe('a workload token', () => {
     await expect(jwtVerify(token, createLocalJWKSet(jwks), { ...options, audience: 'other' })).rejects.toThrow();
   });
 
+  it('has more claims where they are asked for, which change none of its own', async () => {
+    const issuer = createIssuer(parts());
+    const more = {
+      'https://aws.amazon.com/tags': { a: ['b'] },
+      sub: 'x',
+      workload: 'x',
+      instance: 'x',
+      aud: 'x',
+      exp: 1,
+    };
+    const token = (await issuer.mint(workload(null), ['sts.amazonaws.com'], more)).reveal().toString();
+    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    expect(claims).toMatchObject({
+      'https://aws.amazon.com/tags': { a: ['b'] },
+      sub: 'spiffe://example.org/team/agent',
+      workload: 'team/agent',
+      aud: 'sts.amazonaws.com',
+      exp: Math.floor(clock.now() / 1000) + 300,
+    });
+    expect(claims).not.toHaveProperty('instance');
+  });
+
   it('names no instance where there is none, and is never the same twice', async () => {
     const issuer = createIssuer(parts());
     const mint = async (): Promise<string> => (await issuer.mint(workload(null), ['vault'])).reveal().toString();

@@ -46,11 +46,13 @@ describe('tokens of a moment ago', () => {
     expect(new Set(await Promise.all(Array.from({ length: 50 }, () => text())))).toEqual(new Set(['token-1']));
   });
 
-  it('are of one workload, instance, audience and key', async () => {
+  it('are of one workload, instance, audience, key and more claims', async () => {
     const asked = [text(), text('v'), text('w', 'i-1'), text('w', null, 'other')];
     expect(new Set(await Promise.all(asked)).size).toBe(4);
     kid = 'two';
     expect(await text()).toBe('token-5');
+    const tagged = await mint(workloadNamed('w', null), ['vault'], { tag: 'x' });
+    expect(tagged.reveal().toString()).toBe('token-6');
   });
 
   it('do not remember a failure', async () => {

@@ -58,6 +58,7 @@ function sourceOf(options: Partial<AwsWebIdentitySourceOptions> = {}): Credentia
       durationMs: 3_600_000,
       policy: null,
       policyArns: [],
+      tags: null,
       audience: ['sts.amazonaws.com'],
       ...options,
     },
@@ -101,6 +102,25 @@ describe('a session', () => {
       'PolicyArns.member.1.arn': 'arn:aws:iam::aws:policy/A',
       'PolicyArns.member.2.arn': 'arn:aws:iam::aws:policy/B',
     });
+  });
+
+  it('carries tags as a claim of the token, with the names as they are', async () => {
+    await sourceOf().fetch(workload(), signal());
+    expect(minted.claims).toEqual({});
+    const tags = { team: 'payments', workload: '{{workload.id}}', caller: '{{workload.spiffeId}}' };
+    await sourceOf({ tags }).fetch(workload('team/agent'), signal());
+    expect(minted.claims).toEqual({
+      'https://aws.amazon.com/tags': {
+        principal_tags: { team: ['payments'], workload: ['team/agent'], caller: ['spiffe://example.org/team/agent'] },
+        transitive_tag_keys: [],
+      },
+    });
+  });
+
+  it.each(['a*b', 'x'.repeat(257)])('is not asked for with a tag that AWS does not take: %s', async (value) => {
+    const error = await failureIn(sourceOf({ tags: { t: value } }).fetch(workload(), signal()));
+    expect(error).toMatchObject({ code: 'credential_invalid', detail: expect.stringMatching(/tag/) });
+    expect(sts.calls).toEqual([]);
   });
 
   it.each([

@@ -13,8 +13,10 @@ export const callerOf = ({ baseUrl, rootPem }: FakeProvider, path = ''): HttpsCa
 /** The tokens that were minted; a source has to destroy each. */
 export class Minted {
   readonly tokens: Secret[] = [];
+  claims: unknown;
 
-  readonly mint = async (workload: Workload, audience: readonly string[]): Promise<Secret> => {
+  readonly mint = async (workload: Workload, audience: readonly string[], claims?: unknown): Promise<Secret> => {
+    this.claims = claims;
     const token = Secret.copyOf(Buffer.from(`jwt.of-${workload.name}.for-${audience.join()}`));
     this.tokens.push(token);
     return token;

@@ -1,3 +1,4 @@
+import { renameSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -110,6 +111,19 @@ describe('a pass', () => {
     expect([await idInFile(), openai.count('POST')]).toEqual([id, 0]);
     await pass();
     expect(await idInFile()).not.toBe(id);
+  });
+
+  it('makes no second key where another proxy replaced it since the file was read', async () => {
+    const other = openai.add('adminKeys', `countersign-after-${id}`);
+    await place(other, `${file}.other`);
+    openai.instead = () => {
+      renameSync(`${file}.other`, file);
+      openai.instead = () => null;
+      return null;
+    };
+    await pass();
+    expect([await idInFile(), openai.count('POST')]).toEqual([other, 0]);
+    expect(events).toEqual([]);
   });
 
   it('of two proxies at once makes one key', async () => {
