@@ -45,6 +45,7 @@ describe('the examples', () => {
       'openai-vault.yaml',
       'quickstart.yaml',
       'tokens.yaml',
+      'without-vault.yaml',
     ]));
 
   it.each(examples)('%s loads without a warning', async (name) => {
