@@ -16,6 +16,7 @@ import type {
   IssuerStatus,
   ProxyStatus,
   Revocation,
+  SourceRotation,
 } from './client/answers.ts';
 import type { Configuration } from './config/configuration.ts';
 import { ConfigurationError } from './config/configuration-error.ts';
@@ -128,6 +129,7 @@ async function serve(options: StartOptions, ground: Ground, front: Front, closer
     metrics: () => front.metrics(),
     status: () => running.status(),
     instances: running.instances,
+    sources: { rotate: (source, by) => running.rotate(source, by) },
     reload: () => running.reload(),
     rotateIssuerKey: (options) => running.rotateIssuerKey(options),
   });
@@ -208,6 +210,15 @@ class Running implements RunningProxy {
 
   endInstance(id: string): Promise<Revocation | null> {
     return this.instances.revoke(id, OWN_NAME);
+  }
+
+  async rotate(source: string, by: string | null): Promise<SourceRotation | null> {
+    const { configuration } = this.#ground.current;
+    if (!configuration.sources.some(({ name }) => name === source)) return null;
+    const counts = await this.#front.credential.rotate(source);
+    this.#ground.log.info('leases of a credential source replaced', { source, ...counts });
+    this.#ground.audit.note({ kind: 'rotate', source, by, ...counts });
+    return { source, ...counts };
   }
 
   async reload(): Promise<{ readonly revision: string }> {

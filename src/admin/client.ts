@@ -28,6 +28,8 @@ export interface AdminCallOptions {
   readonly signal?: AbortSignal | undefined;
   /** For the proxy's record. */
   readonly name?: string;
+  /** 10 s where left out. */
+  readonly timeoutMs?: number;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -38,14 +40,14 @@ export function callAdmin(
   method: string,
   path: string,
   body?: unknown,
-  { signal, name = 'countersign' }: AdminCallOptions = {},
+  { signal, name = 'countersign', timeoutMs = TIMEOUT_MS }: AdminCallOptions = {},
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const call = request(
       {
         ...{ socketPath, method, path },
         ...(signal === undefined ? {} : { signal }),
-        timeout: TIMEOUT_MS,
+        timeout: timeoutMs,
         headers: { host: 'localhost', 'content-type': 'application/json', 'user-agent': name },
       },
       (response) => {
@@ -60,7 +62,7 @@ export function callAdmin(
         });
       },
     );
-    call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
     call.on('error', (error: NodeJS.ErrnoException) => {
       if (signal?.aborted === true) return reject(signal.reason);
       const absent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';

@@ -1,5 +1,5 @@
 /**
- * Duty: the operator's way in: health, metrics, instances, status, reload, the issuer's keys.
+ * Duty: the operator's way in: health, metrics, instances, sources, status, reload, the issuer's keys.
  * In → Out: HTTP on a unix socket of mode 0600 → JSON.
  * Holds: never on TCP; whoever can open the socket is the proxy's own user (or root), which is the authentication.
  * Fails: problem documents like the proxy's own.
@@ -11,12 +11,14 @@ import { connect } from 'node:net';
 import { EgressError, ERRORS, toEgressError } from '../core/errors.ts';
 import { type InstanceActions, instanceCall } from './instance-calls.ts';
 import { METRICS_CONTENT_TYPE } from './metrics.ts';
+import { type SourceActions, sourceCall } from './source-calls.ts';
 
 export interface AdminActions {
   health(): { readonly ready: boolean; readonly [fact: string]: unknown };
   metrics(): Promise<string>;
   status(): unknown;
   readonly instances: InstanceActions;
+  readonly sources: SourceActions;
   reload(): Promise<unknown>;
   rotateIssuerKey(options: { readonly revoke: boolean }): unknown;
 }
@@ -114,7 +116,7 @@ async function route(actions: AdminActions, request: IncomingMessage, response: 
     by: nameOf(request),
     json: () => readJson(request),
   };
-  const answered = await instanceCall(actions.instances, call);
+  const answered = (await instanceCall(actions.instances, call)) ?? (await sourceCall(actions.sources, call));
   if (answered !== null) return send(response, answered.status, answered.body);
   switch (`${method} ${path}`) {
     case 'GET /healthz': {
@@ -135,7 +137,7 @@ async function route(actions: AdminActions, request: IncomingMessage, response: 
       return send(response, 404, {
         code: 'not_found',
         title: 'There is no such call',
-        detail: `known are GET /healthz, GET /metrics, GET /v1/status, POST /v1/reload, POST /v1/issuer/rotate, GET and POST /v1/instances, and GET, PATCH and DELETE /v1/instances/{id}`,
+        detail: `known are GET /healthz, GET /metrics, GET /v1/status, POST /v1/reload, POST /v1/sources/{name}/rotate, POST /v1/issuer/rotate, GET and POST /v1/instances, and GET, PATCH and DELETE /v1/instances/{id}`,
       });
   }
 }

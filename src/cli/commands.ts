@@ -13,6 +13,7 @@ import { explain } from './explain.ts';
 import { commandHelp, overview } from './help.ts';
 import { instance } from './instance.ts';
 import { issuer } from './issuer.ts';
+import { rotate } from './rotate.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
@@ -21,7 +22,7 @@ import { isWorker, runWorker } from './worker.ts';
 
 export type { Signal, Terminal };
 
-export const COMMANDS: readonly Command[] = [start, run, env, instance, check, explain, status, ca, issuer];
+export const COMMANDS: readonly Command[] = [start, run, env, instance, rotate, check, explain, status, ca, issuer];
 
 /** Have no help of their own. */
 const OTHERS: readonly string[] = ['completion', 'version', 'help'];

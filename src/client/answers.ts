@@ -62,6 +62,14 @@ export interface Revocation {
   readonly leasesFailed: number;
 }
 
+export interface SourceRotation {
+  readonly source: string;
+  /** Leases with a new generation. */
+  readonly replaced: number;
+  /** Those that go on with what they had. */
+  readonly failed: number;
+}
+
 export interface LeaseListing {
   readonly workload: string;
   /** Null: shared by all instances of the workload. */

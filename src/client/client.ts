@@ -6,10 +6,18 @@
  * Not here: the calls as HTTP (deploy/README.md, "Instances").
  */
 import { AdminRefusal, AdminUnreachable, callAdmin } from '../admin/client.ts';
-import type { InstanceAnswer, InstanceListing, InstancePage, ProxyStatus, Revocation, ScopeRule } from './answers.ts';
+import type {
+  InstanceAnswer,
+  InstanceListing,
+  InstancePage,
+  ProxyStatus,
+  Revocation,
+  ScopeRule,
+  SourceRotation,
+} from './answers.ts';
 import { socketIn } from './default-socket.ts';
 
-export type { InstanceAnswer, InstanceListing, InstancePage, ProxyStatus, Revocation, ScopeRule };
+export type { InstanceAnswer, InstanceListing, InstancePage, ProxyStatus, Revocation, ScopeRule, SourceRotation };
 export { AdminRefusal, AdminUnreachable };
 
 export interface ClientOptions {
@@ -64,8 +72,13 @@ export interface Client {
   extend(id: string, options: ExtendOptions): Promise<InstanceListing>;
   /** Its tunnels and its own leases have ended when this resolves; null where there was none. */
   revoke(id: string, options?: CallOptions): Promise<Revocation | null>;
+  /** A new generation of every lease of the CredentialSource. @throws AdminRefusal `source_unknown`. */
+  rotate(source: string, options?: CallOptions): Promise<SourceRotation>;
   status(options?: CallOptions): Promise<ProxyStatus>;
 }
+
+/** What is on its way is waited for, then the source is asked. */
+const ROTATION_TIMEOUT_MS = 30_000;
 
 export function createClient(options: ClientOptions = {}): Client {
   const socketPath = options.socketPath ?? socketIn(process.env, process.cwd());
@@ -79,6 +92,11 @@ export function createClient(options: ClientOptions = {}): Client {
     list: (given = {}) => call('GET', `/v1/instances${queryOf(given)}`, given),
     extend: (id, { ttl, ...given }) => call('PATCH', pathOf(id), given, { ttl }),
     revoke: (id, given = {}) => orNull(call<Revocation>('DELETE', pathOf(id), given)),
+    rotate: async (source, { signal } = {}) => {
+      const path = `/v1/sources/${encodeURIComponent(source)}/rotate`;
+      const options = { signal, name, timeoutMs: ROTATION_TIMEOUT_MS };
+      return (await callAdmin(socketPath, 'POST', path, undefined, options)) as SourceRotation;
+    },
     status: (given = {}) => call('GET', '/v1/status', given),
   };
 }

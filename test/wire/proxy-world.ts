@@ -50,7 +50,10 @@ export interface ProxyWorld {
 
 export const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-export async function openProxyWorld(limits = '{}'): Promise<ProxyWorld> {
+export async function openProxyWorld(
+  limits = '{}',
+  edit: (policy: string, folder: string) => string = (policy) => policy,
+): Promise<ProxyWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'proxy-world-'));
   const ca = new TestCa('upstream of the wire tests');
   const understood: Understood[] = [];
@@ -66,7 +69,7 @@ export async function openProxyWorld(limits = '{}'): Promise<ProxyWorld> {
   });
   const tcp = await rawServer(null, (socket) => world.serveTcp(socket));
   writeFileSync(join(folder, 'root.pem'), ca.cert);
-  writeFileSync(join(folder, 'policy.yaml'), policyText(upstream.port, tcp.port, limits));
+  writeFileSync(join(folder, 'policy.yaml'), edit(policyText(upstream.port, tcp.port, limits), folder));
   const proxy = await startProxy({
     configPaths: [join(folder, 'policy.yaml')],
     stateDirectory: join(folder, 'state'),
