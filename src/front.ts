@@ -125,6 +125,7 @@ export function createCredentials(ground: Ground, clock: Clock, onRetired: (key:
     sources: () => ground.current.configuration.sources,
     mintToken: (workload, audience, claims) => ground.issuer.mint(workload, audience, claims),
     ownUid: ground.ownUid,
+    stateDirectory: ground.current.configuration.proxy.stateDirectory,
     variables: ground.variables,
     sandboxVaultAddress: ground.sandbox?.vault.address ?? null,
     maxLeasesPerWorkload: ground.current.configuration.proxy.limits.maxLeasesPerWorkload,
@@ -139,6 +140,7 @@ const SOURCE_EVENTS: Readonly<Record<SourceEvent['kind'], string>> = {
   accounts_swept: 'accounts that nobody ended are deleted',
   sweep_failed: 'accounts that nobody ended could not all be looked for and deleted',
   admin_key_rotated: 'the admin key of a source is replaced',
+  refresh_token_not_stored: 'a new refresh token could not be written and is lost at the end; give another before that',
   admin_key_rotation_failed: 'the admin key of a source could not be replaced',
 };
 

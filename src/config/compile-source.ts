@@ -16,6 +16,7 @@ import { compileExec } from './sources/exec.ts';
 import { compileFile } from './sources/file.ts';
 import { compileGcpWorkloadIdentity } from './sources/gcp-workload-identity.ts';
 import { compileKeyring } from './sources/keyring.ts';
+import { compileOAuth2 } from './sources/oauth2.ts';
 import { compileOpenaiAdmin } from './sources/openai-admin.ts';
 import { SourceDocument } from './sources/source-document.ts';
 import { compileVault } from './sources/vault.ts';
@@ -42,6 +43,7 @@ const COMPILERS: Compilers = {
   azureFederated: compileAzureFederated,
   exec: compileExec,
   keyring: compileKeyring,
+  oauth2: compileOAuth2,
 };
 
 /** Null where a problem leaves nothing to compile. */

@@ -12,6 +12,7 @@ import { execShape } from './sources/exec.ts';
 import { fileShape } from './sources/file.ts';
 import { gcpWorkloadIdentityShape } from './sources/gcp-workload-identity.ts';
 import { keyringShape } from './sources/keyring.ts';
+import { oauth2Shape } from './sources/oauth2.ts';
 import { openaiAdminShape } from './sources/openai-admin.ts';
 import { vaultShape } from './sources/vault.ts';
 
@@ -25,6 +26,7 @@ const SOURCES = {
   azureFederated: azureFederatedShape,
   exec: execShape,
   keyring: keyringShape,
+  oauth2: oauth2Shape,
 };
 
 type Optional<S extends Readonly<Record<string, z.ZodType>>> = { -readonly [K in keyof S]: z.ZodOptional<S[K]> };

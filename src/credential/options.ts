@@ -141,6 +141,52 @@ export interface KeyringSourceOptions {
   readonly busAddress: string | null;
 }
 
+/** A secret that the user keeps for a source. */
+export type KeptSecret =
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      /** Mode 0440 will do: the group is the proxy's own. */
+      readonly isGroupReadable: boolean;
+    }
+  | {
+      readonly kind: 'variable';
+      /** Of the environment. */
+      readonly name: string;
+    };
+
+export interface OAuth2SourceOptions extends ProviderEndpoint {
+  readonly kind: 'oauth2';
+  readonly name: string;
+  /** Behind `baseUrl`, which is the token endpoint: `/` where it has no path of its own. */
+  readonly path: '' | '/';
+  readonly clientId: string;
+  readonly auth:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'clientSecret'; readonly secret: KeptSecret; readonly method: 'basic' | 'post' }
+    | {
+        readonly kind: 'privateKeyJwt';
+        /** PEM. */
+        readonly path: string;
+        readonly isGroupReadable: boolean;
+        /** Null: by the kind of key. */
+        readonly alg: string | null;
+        readonly kid: string | null;
+        readonly audience: string;
+      };
+  readonly grant:
+    | { readonly kind: 'clientCredentials' }
+    | { readonly kind: 'refreshToken'; readonly token: KeptSecret }
+    | {
+        readonly kind: 'tokenExchange';
+        /** `aud` of the workload token. */
+        readonly subjectAudience: readonly string[];
+      };
+  readonly scope: readonly string[];
+  readonly audience: string | null;
+  readonly resource: string | null;
+}
+
 /** By `kind`, the key below `spec` that the document has. */
 export type CredentialSourceOptions =
   | VaultSourceOptions
@@ -151,4 +197,5 @@ export type CredentialSourceOptions =
   | GcpWorkloadIdentitySourceOptions
   | AzureFederatedSourceOptions
   | ExecSourceOptions
-  | KeyringSourceOptions;
+  | KeyringSourceOptions
+  | OAuth2SourceOptions;

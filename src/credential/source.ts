@@ -19,7 +19,12 @@ export interface CredentialSource {
 /** What a source did by itself, for the log. */
 export interface SourceEvent {
   readonly source: string;
-  readonly kind: 'accounts_swept' | 'sweep_failed' | 'admin_key_rotated' | 'admin_key_rotation_failed';
+  readonly kind:
+    | 'accounts_swept'
+    | 'sweep_failed'
+    | 'admin_key_rotated'
+    | 'admin_key_rotation_failed'
+    | 'refresh_token_not_stored';
   /** Of what was swept; 0 for everything else. */
   readonly count: number;
   readonly error: EgressError | null;

@@ -35,7 +35,8 @@ export function writeForm(members: Readonly<Record<string, string | Secret>>): B
   return whole;
 }
 
-function percentEncode(bytes: Uint8Array): Buffer {
+/** The caller zeroes it. */
+export function percentEncode(bytes: Uint8Array): Buffer {
   let length = 0;
   for (const byte of bytes) length += isUnreserved(byte) ? 1 : 3;
   const encoded = allocateSecretBytes(length);

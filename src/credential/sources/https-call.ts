@@ -32,8 +32,10 @@ export interface HttpsRequest {
   /** Encoded, behind the base URL's own path: `/token`. */
   readonly path: string;
   readonly fields: readonly (readonly [name: string, value: string])[];
-  /** Goes out as `Authorization: Bearer`. The caller destroys it. */
+  /** Goes out as `Authorization`, behind the scheme. The caller destroys it. */
   readonly bearer: Secret | null;
+  /** `Bearer` where left out. */
+  readonly scheme?: 'Bearer' | 'Basic';
   /** The caller zeroes it. */
   readonly body: { readonly type: string; readonly bytes: Buffer } | null;
   /** May be sent a second time where the connection broke before an answer came. */
@@ -60,7 +62,6 @@ const BASE_URL = /^(https?):\/\/([^/?#@\s]+)((?:\/[A-Za-z0-9._~-]+)*)$/;
 const LOOPBACK = /^(?:localhost|127\.[0-9.]+|::1)$/;
 const RETRY_AFTER = /^[0-9]{1,5}$/;
 const DEFAULT_PORT = { http: 80, https: 443 };
-const BEARER = Buffer.from('Bearer ');
 
 interface Place {
   readonly scheme: 'http' | 'https';
@@ -175,7 +176,10 @@ function serialize({ scheme, authority, basePath }: Place, request: HttpsRequest
     expectsContinue: false,
     keepAlive: true,
   };
-  const headBytes = serializeRequestHead(head, bearer === null ? [] : [bearerField(bearer)]);
+  const headBytes = serializeRequestHead(
+    head,
+    bearer === null ? [] : [authorizationField(`${request.scheme ?? 'Bearer'} `, bearer)],
+  );
   const bytes = allocateSecretBytes(headBytes.length + (body?.bytes.length ?? 0));
   bytes.set(headBytes);
   if (body !== null) bytes.set(body.bytes, headBytes.length);
@@ -183,13 +187,13 @@ function serialize({ scheme, authority, basePath }: Place, request: HttpsRequest
   return bytes;
 }
 
-function bearerField(secret: Secret): SecretField {
+function authorizationField(scheme: string, secret: Secret): SecretField {
   return {
     name: 'Authorization',
-    byteLength: BEARER.length + secret.byteLength,
+    byteLength: scheme.length + secret.byteLength,
     copyTo: (target, offset) => {
-      target.set(BEARER, offset);
-      target.set(secret.reveal(), offset + BEARER.length);
+      target.set(Buffer.from(scheme, 'latin1'), offset);
+      target.set(secret.reveal(), offset + scheme.length);
     },
   };
 }

@@ -29,6 +29,8 @@ export interface SourceParts {
   ) => Promise<Secret>;
   /** Who the files of secrets may belong to, beside root. */
   readonly ownUid: number;
+  /** For what a source must keep beyond the process. */
+  readonly stateDirectory: string;
   /** Of the process, as far as sources name them. */
   readonly variables: Variables;
   /** The source has something else than before; what was handed out is to be replaced. */
@@ -58,6 +60,11 @@ export const MAKERS: { readonly [K in SourceKind]: Maker<K> } = {
   keyring: (options, parts) =>
     loadedLater(options.name, async () => (await import('./keyring.ts')).createKeyringSource(options, parts)),
   vault: (options, parts, form) => createVaultSource({ ...parts, options, client: parts.vaultClient(options), form }),
+  oauth2: (options, parts) =>
+    loadedLater(options.name, async () => {
+      const { createOAuth2Source } = await import('./oauth2.ts');
+      return createOAuth2Source({ ...parts, options, caller: parts.httpsCaller(options) });
+    }),
   ...PROVIDER_MAKERS,
 };
 

@@ -44,5 +44,13 @@ export class Variables {
   }
 }
 
-const variablesOf = (source: CredentialSourceOptions): readonly string[] =>
-  source.kind === 'env' ? Object.values(source.fields) : [];
+function variablesOf(source: CredentialSourceOptions): readonly string[] {
+  if (source.kind === 'env') return Object.values(source.fields);
+  if (source.kind !== 'oauth2') return [];
+  const { auth, grant } = source;
+  const kept = [
+    ...(auth.kind === 'clientSecret' ? [auth.secret] : []),
+    ...(grant.kind === 'refreshToken' ? [grant.token] : []),
+  ];
+  return kept.flatMap((place) => (place.kind === 'variable' ? [place.name] : []));
+}

@@ -509,6 +509,57 @@ describe('sources and identities that are refused', () => {
       source('{}'),
       `5:7 spec: the kind of source is missing; write one of ${SOURCE_KINDS.join(', ')}`,
     ],
+    'a token endpoint in clear': [
+      source(
+        '{ oauth2: { tokenUrl: "http://as.test/token", clientId: c, auth: { none: {} }, grant: { tokenExchange: {} } } }',
+      ),
+      '5:29 spec.oauth2.tokenUrl: credentials would cross the network in clear; write https; http is for this machine alone',
+    ],
+    'a token endpoint with a query': [
+      source('{ oauth2: { tokenUrl: "https://as.test/token?x=1", clientId: c, auth: { none: {} } } }'),
+      '5:29 spec.oauth2.tokenUrl: the text "https://as.test/token?x=1" is not a URL without query and final slash; for example https://login.example.com/oauth/token',
+    ],
+    'a client without proof that asks for itself': [
+      source('{ oauth2: { tokenUrl: "https://as.test/token", clientId: c, auth: { none: {} } } }'),
+      '5:73 spec.oauth2.auth: a client that proves nothing gets no token for itself; use clientSecret or privateKeyJwt',
+    ],
+    'a client with two proofs': [
+      source(
+        '{ oauth2: { tokenUrl: "https://as.test/t", clientId: c, auth: { none: {}, clientSecret: { file: s } } } }',
+      ),
+      '5:69 spec.oauth2.auth: clientSecret and none exclude each other; keep one',
+    ],
+    'a secret that is nowhere': [
+      source('{ oauth2: { tokenUrl: "https://as.test/t", clientId: c, auth: { clientSecret: {} } } }'),
+      '5:85 spec.oauth2.auth.clientSecret: where the secret is kept is not said; write file: /run/secrets/x, or variable: NAME',
+    ],
+    'a secret that is in two places': [
+      source(
+        '{ oauth2: { tokenUrl: "https://as.test/t", clientId: c, auth: { clientSecret: { file: s, variable: S } } } }',
+      ),
+      '5:85 spec.oauth2.auth.clientSecret: file and variable exclude each other; write file: /run/secrets/x, or variable: NAME',
+    ],
+    'no proof and no grant': [
+      source('{ oauth2: { tokenUrl: "https://as.test/t", clientId: c, auth: {}, grant: {} } }'),
+      '5:69 spec.oauth2.auth: "auth" is empty; write one of clientSecret, privateKeyJwt or none',
+      '5:80 spec.oauth2.grant: "grant" is empty; write one of clientCredentials, refreshToken or tokenExchange',
+    ],
+    'two grants': [
+      source(
+        '{ oauth2: { tokenUrl: "https://as.test/t", clientId: c, auth: { none: {} }, grant: { refreshToken: { file: r }, tokenExchange: {} } } }',
+      ),
+      '5:90 spec.oauth2.grant: refreshToken and tokenExchange exclude each other; keep one',
+    ],
+    'a scope of two words': [
+      source('{ oauth2: { tokenUrl: "https://as.test/t", clientId: c, auth: { none: {} }, scope: ["a b"] } }'),
+      '5:91 spec.oauth2.scope[0]: the text "a b" is not a scope without spaces; for example read:orders',
+    ],
+    'an algorithm that is none': [
+      source(
+        '{ oauth2: { tokenUrl: "https://as.test/t", clientId: c, auth: { privateKeyJwt: { file: k, alg: HS256 } } } }',
+      ),
+      '5:102 spec.oauth2.auth.privateKeyJwt.alg: the text "HS256" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA; did you mean "RS256"?',
+    ],
     'a program by its name': [
       source('{ exec: { command: [print-key] } }'),
       '5:27 spec.exec.command[0]: the program is no absolute path; write it like /usr/local/bin/print-key',

@@ -220,6 +220,7 @@ describe('another version of the file', () => {
       sources: () => [{ kind: 'file', name: 'vault', path, format: 'raw', fields: null, isGroupReadable: false }],
       clock,
       ownUid: OWN_UID,
+      stateDirectory: '/nonexistent',
       variables: new Variables(() => null),
       sandboxVaultAddress: null,
       mintToken: async () => Secret.copyOf(Buffer.from('jwt')),

@@ -39,6 +39,7 @@ function open(clock: Clock = new FakeClock(Date.now() + 3_600_000)): SourceDirec
     sources: () => documents,
     clock,
     ownUid: userInfo().uid,
+    stateDirectory: '/nonexistent',
     variables: new Variables(() => null),
     changed: () => {},
     sandboxVaultAddress: null,
