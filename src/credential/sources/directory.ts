@@ -12,6 +12,7 @@ import { openVaultClient, type VaultClient } from '../../vault/client.ts';
 import type { DeliveryOrder } from '../credential.ts';
 import type { CredentialSourceOptions, ProviderEndpoint, VaultSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
+import { asDocument } from './as-document.ts';
 import { type HttpsCaller, openHttpsCaller } from './https-call.ts';
 import { BEGINS_AT_ONCE, MAKERS, type Maker, type OptionsOf, type SourceKind, type SourceParts } from './makers.ts';
 
@@ -66,7 +67,8 @@ export class SourceDirectory {
     const options = this.#byName.get(name);
     if (options === undefined)
       throw new EgressError('credential_invalid', { detail: 'the credential source of the binding does not exist' });
-    const source = make(options, this.#parts, form);
+    const isOwnForm = form === 'parts' || options.kind === 'vault';
+    const source = isOwnForm ? make(options, this.#parts, form) : asDocument(this.#sourceOf(name));
     this.#made.set(key, { name, document: JSON.stringify(options), source });
     return source;
   }

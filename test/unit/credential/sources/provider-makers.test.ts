@@ -63,6 +63,8 @@ describe('a policy file', () => {
     documents = compiled(`{ gcpWorkloadIdentity: { provider: ${name}, ${endpoint()} } }`);
     const grant = await open().find('c').fetch(workload(), signal());
     expect(partsIn(grant)).toEqual({ key: 'ya29.x' });
+    const delivered = await open().find('c', 'document').fetch(workload(), signal());
+    expect(partsIn(delivered)).toEqual({ document: '{"api_key":"ya29.x"}' });
   });
 
   it('makes a source that has no trust in a server of other roots', async () => {
