@@ -34,7 +34,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   tunnel: ['core', 'http1', 'websocket'],
   workload: ['core'],
   policy: ['core'],
-  credential: ['core', 'http1', 'vault'],
+  credential: ['core', 'vault'],
   delivery: ['core'],
   vault: ['core', 'http1'],
   injection: ['core'],

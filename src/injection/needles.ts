@@ -9,6 +9,7 @@
 
 import { base64Length, writeBase64 } from '../core/base64.ts';
 import { allocateSecretBytes, type Secret } from '../core/secret.ts';
+import { isUnreserved } from '../core/unreserved.ts';
 import type { Credential, CredentialPart } from '../credential/credential.ts';
 
 const SECRET_PARTS: readonly CredentialPart[] = ['key', 'password', 'secretAccessKey', 'sessionToken'];
@@ -89,15 +90,6 @@ function hex(raw: Buffer, digits: Buffer): Buffer {
   }
   return out;
 }
-
-const isUnreserved = (byte: number): boolean =>
-  (byte >= 0x30 && byte <= 0x39) ||
-  (byte >= 0x41 && byte <= 0x5a) ||
-  (byte >= 0x61 && byte <= 0x7a) ||
-  byte === 0x2d ||
-  byte === 0x2e ||
-  byte === 0x5f ||
-  byte === 0x7e;
 
 const MARKS = Buffer.from("!'()*");
 const QUOTE = 0x22;

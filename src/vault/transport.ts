@@ -9,12 +9,11 @@
  */
 import { type Authority, parseAuthority } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
-import { HeaderList, type SecretField } from '../core/headers.ts';
-import type { RequestHead } from '../core/message.ts';
-import { allocateSecretBytes, type Secret } from '../core/secret.ts';
-import { serializeRequestHead } from '../http1/head-writer.ts';
+import type { SecretField } from '../core/headers.ts';
+import type { Secret } from '../core/secret.ts';
 import { BrokenConnection, Connection, createTrust, type RawReply } from './connection.ts';
 import { ConnectionPool } from './connection-pool.ts';
+import { DEFAULT_PORT, requestBytes } from './request-bytes.ts';
 
 export interface TransportOptions {
   /** Origin without path: `https://vault.internal:8200`. */
@@ -53,7 +52,6 @@ export interface Transport {
 
 const ORIGIN = /^(https?):\/\/([^/?#@\s]+)$/;
 const INDEX = /^[\x21-\x7e]{1,1024}$/;
-const DEFAULT_PORT = { http: 80, https: 443 };
 
 interface Origin {
   readonly scheme: 'http' | 'https';
@@ -109,43 +107,13 @@ async function send(
   }
 }
 
-/** Head and body in one buffer of their own, so that they leave as one write and are zeroed together. */
-function serialize({ scheme, authority }: Origin, namespace: string | null, request: TransportRequest): Buffer {
+function serialize(origin: Origin, namespace: string | null, request: TransportRequest): Buffer {
   const { method, target, token, index, body } = request;
-  const isDefaultPort = authority.port === DEFAULT_PORT[scheme];
-  const headers = HeaderList.of(
-    ['Host', isDefaultPort ? authority.text.slice(0, authority.text.lastIndexOf(':')) : authority.text],
-    ['Accept', 'application/json'],
-    ['Accept-Encoding', 'identity'],
-    ['X-Vault-Request', 'true'],
-  );
-  if (namespace !== null) headers.append('X-Vault-Namespace', namespace);
-  if (index !== null) {
-    headers.append('X-Vault-Index', index);
-    headers.append('X-Vault-Inconsistent', 'forward-active-node');
-  }
-  if (body !== null) headers.append('Content-Type', 'application/json');
-  const [path = '', query] = target.split('?');
-  const head: RequestHead = {
-    method,
-    target,
-    form: 'origin',
-    authority,
-    scheme,
-    path,
-    query: query ?? null,
-    version: '1.1',
-    headers,
-    framing: body === null ? { kind: 'none' } : { kind: 'length', length: body.length },
-    expectsContinue: false,
-    keepAlive: true,
-  };
-  const headBytes = serializeRequestHead(head, token === null ? [] : [tokenField(token)]);
-  const bytes = allocateSecretBytes(headBytes.length + (body?.length ?? 0));
-  bytes.set(headBytes);
-  if (body !== null) bytes.set(body, headBytes.length);
-  headBytes.fill(0);
-  return bytes;
+  const fields: [string, string][] = [['X-Vault-Request', 'true']];
+  if (namespace !== null) fields.push(['X-Vault-Namespace', namespace]);
+  if (index !== null) fields.push(['X-Vault-Index', index], ['X-Vault-Inconsistent', 'forward-active-node']);
+  if (body !== null) fields.push(['Content-Type', 'application/json']);
+  return requestBytes(origin, { method, target, fields, secretField: token === null ? null : tokenField(token), body });
 }
 
 function tokenField(token: Secret): SecretField {

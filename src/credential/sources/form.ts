@@ -5,6 +5,7 @@
  * Source: WHATWG URL §5.2 (a space as %20, which every reader of forms takes); RFC 3986 §2.3.
  */
 import { allocateSecretBytes, Secret } from '../../core/secret.ts';
+import { isUnreserved } from '../../core/unreserved.ts';
 
 export const FORM_TYPE = 'application/x-www-form-urlencoded';
 
@@ -51,13 +52,3 @@ export function percentEncode(bytes: Uint8Array): Buffer {
   }
   return encoded;
 }
-
-/** Letters, digits, `-`, `.`, `_`, `~`. */
-const isUnreserved = (byte: number): boolean =>
-  (byte >= 0x30 && byte <= 0x39) ||
-  (byte >= 0x41 && byte <= 0x5a) ||
-  (byte >= 0x61 && byte <= 0x7a) ||
-  byte === 0x2d ||
-  byte === 0x2e ||
-  byte === 0x5f ||
-  byte === 0x7e;

@@ -9,12 +9,11 @@
  */
 import { type Authority, parseAuthority } from '../../core/authority.ts';
 import { EgressError } from '../../core/errors.ts';
-import { HeaderList, type SecretField } from '../../core/headers.ts';
-import type { RequestHead } from '../../core/message.ts';
+import type { SecretField } from '../../core/headers.ts';
 import { allocateSecretBytes, type Secret } from '../../core/secret.ts';
-import { serializeRequestHead } from '../../http1/head-writer.ts';
 import { BrokenConnection, Connection, createTrust, type RawReply } from '../../vault/connection.ts';
 import { ConnectionPool } from '../../vault/connection-pool.ts';
+import { DEFAULT_PORT, requestBytes } from '../../vault/request-bytes.ts';
 import { failureFrom } from '../../vault/transport.ts';
 
 export interface HttpsCallerOptions {
@@ -61,7 +60,6 @@ export interface HttpsCaller {
 const BASE_URL = /^(https?):\/\/([^/?#@\s]+)((?:\/[A-Za-z0-9._~-]+)*)$/;
 const LOOPBACK = /^(?:localhost|127\.[0-9.]+|::1)$/;
 const RETRY_AFTER = /^[0-9]{1,5}$/;
-const DEFAULT_PORT = { http: 80, https: 443 };
 
 interface Place {
   readonly scheme: 'http' | 'https';
@@ -148,43 +146,16 @@ async function callOnce(
 const isBreak = (thrown: unknown): boolean =>
   thrown instanceof BrokenConnection || (thrown instanceof EgressError && thrown.code === 'connection_terminated');
 
-/** Head and body in one buffer of their own, so that they leave as one write and are zeroed together. */
-function serialize({ scheme, authority, basePath }: Place, request: HttpsRequest): Buffer {
+function serialize(place: Place, request: HttpsRequest): Buffer {
   const { method, bearer, body, fields } = request;
-  const target = `${basePath}${request.path}`;
-  const isDefaultPort = authority.port === DEFAULT_PORT[scheme];
-  const headers = HeaderList.of(
-    ['Host', isDefaultPort ? authority.text.slice(0, authority.text.lastIndexOf(':')) : authority.text],
-    ['Accept', 'application/json'],
-    ['Accept-Encoding', 'identity'],
-    ['User-Agent', 'countersign'],
-    ...fields,
-  );
-  if (body !== null) headers.append('Content-Type', body.type);
-  const [path = '', query] = target.split('?');
-  const head: RequestHead = {
+  const type: [string, string][] = body === null ? [] : [['Content-Type', body.type]];
+  return requestBytes(place, {
     method,
-    target,
-    form: 'origin',
-    authority,
-    scheme,
-    path,
-    query: query ?? null,
-    version: '1.1',
-    headers,
-    framing: body === null ? { kind: 'none' } : { kind: 'length', length: body.bytes.length },
-    expectsContinue: false,
-    keepAlive: true,
-  };
-  const headBytes = serializeRequestHead(
-    head,
-    bearer === null ? [] : [authorizationField(`${request.scheme ?? 'Bearer'} `, bearer)],
-  );
-  const bytes = allocateSecretBytes(headBytes.length + (body?.bytes.length ?? 0));
-  bytes.set(headBytes);
-  if (body !== null) bytes.set(body.bytes, headBytes.length);
-  headBytes.fill(0);
-  return bytes;
+    target: `${place.basePath}${request.path}`,
+    fields: [['User-Agent', 'countersign'], ...fields, ...type],
+    secretField: bearer === null ? null : authorizationField(`${request.scheme ?? 'Bearer'} `, bearer),
+    body: body?.bytes ?? null,
+  });
 }
 
 function authorizationField(scheme: string, secret: Secret): SecretField {
