@@ -216,6 +216,8 @@ class Running implements RunningProxy {
     const { configuration } = this.#ground.current;
     if (!configuration.sources.some(({ name }) => name === source)) return null;
     const counts = await this.#front.credential.rotate(source);
+    // Files that are delivered would follow within 15 s; asked again, they do at once.
+    await this.#deliveries.take(configuration.deliveries);
     this.#ground.log.info('leases of a credential source replaced', { source, ...counts });
     this.#ground.audit.note({ kind: 'rotate', source, by, ...counts });
     return { source, ...counts };

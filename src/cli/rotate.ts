@@ -44,5 +44,7 @@ export const rotate: Command = {
 function sentence(replaced: number, failed: number): string {
   if (replaced + failed === 0) return 'nothing is leased from it; who comes next gets what it has now';
   const done = `${replaced} lease${replaced === 1 ? '' : 's'} replaced`;
-  return failed === 0 ? done : `${done}, ${failed} could not be and go on with the old key; the log says why`;
+  return failed === 0
+    ? done
+    : `${done}, ${failed} could not be and go on with the old key; countersign status says why`;
 }
