@@ -95,6 +95,24 @@ describe('two workers', () => {
   );
 
   it(
+    'use nothing of before when a rotation is answered',
+    async () => {
+      const intents = () => records().filter(({ kind, source }) => kind === 'intent' && source === 'vault-openai');
+      await many(40, () => askModels());
+      const old = new Set(intents().map(({ accessor }) => accessor));
+      const count = intents().length;
+      const path = '/v1/sources/vault-openai/rotate';
+      const outcome = await callAdmin(sandboxed.proxy.adminSocket, 'POST', path);
+      expect(outcome).toMatchObject({ source: 'vault-openai', failed: 0 });
+      expect((await many(40, () => askModels())).every(({ status }) => status === 200)).toBe(true);
+      const later = intents().slice(count);
+      expect(new Set(later.map(({ connection }) => workerOf(connection ?? ''))).size).toBe(2);
+      expect(later.filter(({ accessor }) => old.has(accessor))).toEqual([]);
+    },
+    SLOW,
+  );
+
+  it(
     'write one unbroken record, and no request without its intent',
     async () => {
       let seen = 0;
