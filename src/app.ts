@@ -20,12 +20,13 @@ import type {
 } from './client/answers.ts';
 import type { Configuration } from './config/configuration.ts';
 import { ConfigurationError } from './config/configuration-error.ts';
+import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
 import type { LeaseListing } from './credential/credential.ts';
 import { createDeliveries } from './deliver.ts';
 import type { Deliveries } from './delivery/deliveries.ts';
 import { type Front, openFront } from './front.ts';
-import { type Closers, type Ground, type GroundOptions, openAuthority, openGround } from './ground.ts';
+import { type Ground, type GroundOptions, openAuthority, openGround } from './ground.ts';
 import { InstanceDesk, type InstanceOrder } from './instance-desk.ts';
 import type { Endpoint } from './listener/connection.ts';
 import { explainRequest, loadSettings, type Place, type RequestExplanation } from './policy-files.ts';
@@ -34,7 +35,7 @@ import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
 import { makeStateDirectory } from './store/key-file.ts';
 import { systemClock } from './system-clock.ts';
 import type { IssuingCa } from './tunnel/issuing-ca.ts';
-import type { WorkerProgram } from './workers/crew.ts';
+import type { WorkerProgram } from './workers/process.ts';
 
 export type {
   BindingStatus,

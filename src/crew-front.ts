@@ -10,18 +10,20 @@ import { serialize } from 'node:v8';
 import { createMetrics, sumMetrics, totalsOf } from './admin/metrics.ts';
 import { parseAuthority, parseHost } from './core/authority.ts';
 import type { Clock } from './core/clock.ts';
+import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
 import type { CredentialStage } from './credential/credential.ts';
 import { createCredentials, type Front } from './front.ts';
-import { type Closers, type Ground, upstreamOptions } from './ground.ts';
+import { type Ground, upstreamOptions } from './ground.ts';
 import { findFreeEndpoint } from './listener/explicit.ts';
 import type { LimitsOptions } from './listener/options.ts';
 import { isKnownHost } from './policy/decide.ts';
 import { createLimiter } from './policy/limiter.ts';
 import type { Permit } from './policy/permit.ts';
 import { permitAgain } from './policy/permit-again.ts';
-import { Crew, type CrewEvent, type WorkerProgram } from './workers/crew.ts';
+import { Crew, type CrewEvent } from './workers/crew.ts';
 import { OwnerDesk, type OwnerStages } from './workers/owner-desk.ts';
+import type { WorkerProgram } from './workers/process.ts';
 import { type Charge, type InstanceExtension, type PermitNames, TOPIC, type WorkerRevision } from './workers/topics.ts';
 
 /** @throws EgressError where the address cannot be bound or a worker cannot start. */

@@ -13,6 +13,7 @@ import { type AuditSink, type AuditStage, createAuditStage } from './audit/excha
 import { openFileSink } from './audit/sinks/file-sink.ts';
 import type { Configuration } from './config/configuration.ts';
 import type { Clock } from './core/clock.ts';
+import type { Closers } from './core/closers.ts';
 import { type TakeVariable, Variables } from './credential/sources/variables.ts';
 import { type Issuing, openIssuing } from './issuing.ts';
 import type { Sandbox } from './sandbox/open.ts';
@@ -25,9 +26,6 @@ import { createAttestation, type OpenAttestation } from './workload/attestation.
 import { createWorkloadStage, type WorkloadStage } from './workload/identify.ts';
 import { InstanceRegistry } from './workload/instances.ts';
 import { rememberPlaceholders } from './workload/placeholders.ts';
-
-/** Whoever builds pushes how to end it; ended in reverse order. */
-export type Closers = (() => Promise<unknown>)[];
 
 export interface GroundOptions {
   readonly ownUid: number;

@@ -3,8 +3,8 @@
  * Holds: told apart by methods or by paths, or refused; never the first one wins.
  */
 import type { BindingOptions } from '../policy/options.ts';
-import type { CompiledBinding } from './compile-binding.ts';
 import { addressKey, type CompiledService } from './compile-service.ts';
+import type { CompiledBinding } from './compiled-binding.ts';
 import { patternsOverlap } from './path-pattern.ts';
 import { type ProblemList, quoted } from './problems.ts';
 

@@ -6,18 +6,11 @@
 import type { InjectionOptions } from '../injection/options.ts';
 import type { BindingOptions } from '../policy/options.ts';
 import type { ShapedAs } from './check-shape.ts';
-import type { AskedDelivery } from './compile-delivery.ts';
 import { compilePaths, type PolicyContext } from './compile-policy.ts';
 import { addressKey, type CompiledService } from './compile-service.ts';
+import type { AskedDelivery, CompiledBinding } from './compiled-binding.ts';
 import { namespaceOf, qualify } from './names.ts';
 import { type Path, type ProblemList, quoted } from './problems.ts';
-
-export interface CompiledBinding {
-  readonly source: ShapedAs<'CredentialBinding'>;
-  /** Null: the credential is not injected. */
-  readonly injected: BindingOptions | null;
-  readonly deliveries: readonly AskedDelivery[];
-}
 
 type Source = ShapedAs<'CredentialBinding'>;
 type Propagation = NonNullable<Source['document']['spec']['propagation']>;

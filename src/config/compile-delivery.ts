@@ -9,14 +9,9 @@ import type { CredentialSourceOptions } from '../credential/options.ts';
 import type { DeliveryOptions } from '../delivery/options.ts';
 import type { WorkloadIdentityOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
-import type { CompiledBinding } from './compile-binding.ts';
+import type { CompiledBinding } from './compiled-binding.ts';
 import { namesInstance } from './per-instance.ts';
 import type { Path, ProblemList } from './problems.ts';
-
-export interface AskedDelivery extends Omit<DeliveryOptions, 'owner'> {
-  /** Where it stands. */
-  readonly at: Path;
-}
 
 export interface DeliveryContext {
   readonly identities: readonly WorkloadIdentityOptions[];

@@ -4,8 +4,8 @@
  */
 import type { EgressPolicyOptions } from '../policy/options.ts';
 import type { ShapedAs } from './check-shape.ts';
-import type { CompiledBinding } from './compile-binding.ts';
 import type { CompiledService } from './compile-service.ts';
+import type { CompiledBinding } from './compiled-binding.ts';
 import { namespaceOf, qualify } from './names.ts';
 import type { ProblemList } from './problems.ts';
 

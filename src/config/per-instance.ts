@@ -3,7 +3,7 @@
  * Holds: a shared lease is obtained as the workload; a role or path with an instance in it would fail at the first request.
  */
 import type { CredentialSourceOptions } from '../credential/options.ts';
-import type { CompiledBinding } from './compile-binding.ts';
+import type { CompiledBinding } from './compiled-binding.ts';
 import { type ProblemList, quoted } from './problems.ts';
 
 const NAMES_INSTANCE = /\{\{\s*workload\.instance\s*\}\}/;

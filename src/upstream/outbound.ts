@@ -12,7 +12,7 @@
 import type { Clock, ScheduledTask } from '../core/clock.ts';
 import type { Deadlines, Watched } from '../core/deadlines.ts';
 import { EgressError, toEgressError } from '../core/errors.ts';
-import type { Framing, RequestHead, ResponseHead, Upgraded } from '../core/message.ts';
+import type { Framing, RequestHead, ResponseHead } from '../core/message.ts';
 import { serializeRequestHead } from '../http1/head-writer.ts';
 import { writeMessage } from '../http1/message-writer.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
@@ -21,7 +21,7 @@ import type { Pool } from './pool.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseBody } from './response-body.ts';
 import { upgrade } from './upgrade.ts';
-import type { ResponseMessage, UpstreamConnection } from './upstream-connection.ts';
+import type { Answer, ResponseMessage, UpstreamConnection } from './upstream-connection.ts';
 
 export interface OutboundParts {
   readonly pool: Pool;
@@ -29,9 +29,6 @@ export interface OutboundParts {
   readonly clock: Clock;
   readonly options: Pick<UpstreamOptions, 'responseHeadTimeoutMs' | 'idleTimeoutMs' | 'maxInterimResponses'>;
 }
-
-/** With `upgraded` where it is a WebSocket. */
-export type Answer = ResponseMessage & { readonly upgraded?: Upgraded };
 
 type Stall = 'connection_write_timeout' | 'http_response_timeout' | 'connection_read_timeout';
 

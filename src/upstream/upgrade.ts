@@ -11,8 +11,7 @@ import type { ResponseHead } from '../core/message.ts';
 import { writeMessage } from '../http1/message-writer.ts';
 import { RawBody } from '../http1/raw-body.ts';
 import { answerFaultOf } from '../websocket/handshake.ts';
-import type { Answer } from './outbound.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
+import type { Answer, UpstreamConnection } from './upstream-connection.ts';
 
 const NOTHING = Buffer.alloc(0);
 

@@ -8,7 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import type { EgressError } from '../core/errors.ts';
-import type { Body, ResponseHead } from '../core/message.ts';
+import type { Body, ResponseHead, Upgraded } from '../core/message.ts';
 import { type MessageParser, RESPONSE_LIMITS } from '../http1/message-parser.ts';
 import { MessageReader } from '../http1/message-reader.ts';
 import { createResponseParser } from '../http1/response-parser.ts';
@@ -26,6 +26,9 @@ export interface ResponseMessage {
   readonly head: ResponseHead;
   readonly body: Body;
 }
+
+/** With `upgraded` where it is a WebSocket. */
+export type Answer = ResponseMessage & { readonly upgraded?: Upgraded };
 
 type ResponseParser = MessageParser<ResponseHead> & { expect(method: string): void };
 

@@ -10,7 +10,7 @@
 import type { Clock, ScheduledTask } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import { type Body, Channel, type Desk } from './channel.ts';
-import { startProcess, type WorkerProcess } from './process.ts';
+import { startProcess, type WorkerProcess, type WorkerProgram } from './process.ts';
 import { type DrainOrder, TOPIC } from './topics.ts';
 
 export interface CrewParts {
@@ -27,12 +27,6 @@ export interface CrewParts {
 
 export interface CrewDesk extends Desk {
   leaseRetired(key: string, channel: Channel): void;
-}
-
-export interface WorkerProgram {
-  readonly nodePath: string;
-  /** Flags of Node, the file to start, its arguments. */
-  readonly arguments: readonly string[];
 }
 
 export interface CrewEvent {

@@ -6,7 +6,12 @@
  */
 import { spawn } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
-import type { WorkerProgram } from './crew.ts';
+
+export interface WorkerProgram {
+  readonly nodePath: string;
+  /** Flags of Node, the file to start, its arguments. */
+  readonly arguments: readonly string[];
+}
 
 /** Number of the descriptor at which a worker finds its channel. */
 export const CHANNEL_FD = 3;

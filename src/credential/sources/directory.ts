@@ -14,7 +14,8 @@ import type { CredentialSourceOptions, ProviderEndpoint, VaultSourceOptions } fr
 import type { CredentialSource } from '../source.ts';
 import { asDocument } from './as-document.ts';
 import { type HttpsCaller, openHttpsCaller } from './https-call.ts';
-import { BEGINS_AT_ONCE, MAKERS, type Maker, type OptionsOf, type SourceKind, type SourceParts } from './makers.ts';
+import { BEGINS_AT_ONCE, MAKERS, type Maker, type OptionsOf, type SourceKind } from './makers.ts';
+import type { SourceParts } from './source-parts.ts';
 
 export interface SourceDirectoryOptions extends Omit<SourceParts, 'vaultClient' | 'httpsCaller'> {
   /** Read anew for every request. */

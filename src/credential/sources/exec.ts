@@ -16,8 +16,8 @@ import type { CredentialSource, Grant } from '../source.ts';
 import { expandArgument } from '../template.ts';
 import { endAfterSeconds, endAtMoment } from './expiry.ts';
 import { heldGrant } from './held.ts';
-import type { SourceParts } from './makers.ts';
 import { type ProgramOutcome, runProgram, unavailable } from './program.ts';
+import type { SourceParts } from './source-parts.ts';
 import { readObject } from './stored.ts';
 import { partsOf } from './vault-fields.ts';
 

@@ -9,8 +9,8 @@ import type { ScheduledTask } from '../../core/clock.ts';
 import type { FileSourceOptions } from '../options.ts';
 import type { CredentialSource, Grant } from '../source.ts';
 import { heldGrant, MAX_HELD_MS } from './held.ts';
-import type { SourceParts } from './makers.ts';
 import { identityOf, readSecretFile } from './secret-file.ts';
+import type { SourceParts } from './source-parts.ts';
 import { storedParts } from './stored.ts';
 
 export type FileSourceParts = Pick<SourceParts, 'clock' | 'ownUid' | 'changed'>;

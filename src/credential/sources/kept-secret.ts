@@ -7,8 +7,8 @@
 import { EgressError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import type { KeptSecret } from '../options.ts';
-import type { SourceParts } from './makers.ts';
 import { readSecretFile } from './secret-file.ts';
+import type { SourceParts } from './source-parts.ts';
 import { withoutLineEnd } from './stored.ts';
 
 export type KeptSecretParts = Pick<SourceParts, 'clock' | 'ownUid' | 'variables'>;

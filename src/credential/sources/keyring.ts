@@ -10,8 +10,8 @@ import { EgressError } from '../../core/errors.ts';
 import type { KeyringSourceOptions } from '../options.ts';
 import type { CredentialSource, Grant } from '../source.ts';
 import { heldGrant } from './held.ts';
-import type { SourceParts } from './makers.ts';
 import { type Program, runProgram } from './program.ts';
+import type { SourceParts } from './source-parts.ts';
 import { storedParts } from './stored.ts';
 
 export interface KeyringSourceParts extends Pick<SourceParts, 'clock' | 'ownUid'> {

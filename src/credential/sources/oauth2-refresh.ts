@@ -15,8 +15,8 @@ import { EgressError, toEgressError } from '../../core/errors.ts';
 import { allocateSecretBytes, Secret } from '../../core/secret.ts';
 import type { KeptSecret } from '../options.ts';
 import { type KeptSecretParts, keptSecret } from './kept-secret.ts';
-import type { SourceParts } from './makers.ts';
 import { readSecretFile } from './secret-file.ts';
+import type { SourceParts } from './source-parts.ts';
 
 export type RefreshParts = KeptSecretParts & Pick<SourceParts, 'stateDirectory' | 'onSourceEvent'>;
 

@@ -15,10 +15,10 @@ import type { CredentialSource, Grant } from '../source.ts';
 import { FORM_TYPE, writeForm } from './form.ts';
 import type { HttpsCaller } from './https-call.ts';
 import { inAnswer, lifetimeMsAt, secretAt, unrevocable, unusable } from './issued.ts';
-import type { SourceParts } from './makers.ts';
 import { endProof, proveClient } from './oauth2-client.ts';
 import { type RefreshParts, RefreshToken } from './oauth2-refresh.ts';
 import { type FailureTable, failureOf } from './provider-failure.ts';
+import type { SourceParts } from './source-parts.ts';
 
 export interface OAuth2Parts extends RefreshParts, Pick<SourceParts, 'mintToken'> {
   readonly options: OAuth2SourceOptions;

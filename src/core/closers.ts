@@ -1,0 +1,2 @@
+/** Whoever builds pushes how to end it; ended in reverse order. */
+export type Closers = (() => Promise<unknown>)[];
