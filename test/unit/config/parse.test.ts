@@ -1,52 +1,21 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConfigurationError } from '../../../src/config/configuration-error.ts';
 import { parseConfiguration } from '../../../src/config/parse.ts';
 import { REQUEST_LIMITS } from '../../../src/http1/message-parser.ts';
 import { PRESETS } from '../../../src/injection/presets/all.ts';
-import { AWS, binding, identity, load, PLAIN, policy, proxy, service, source, warnings, world } from './policy-text.ts';
-
-const WALK_THROUGH = `apiVersion: countersign.dev/v1alpha1
-kind: Service                       # where a workload may go
-metadata: { name: openai-api, labels: { app: openai-api } }
-spec:
-  addresses: [{ address: api.openai.com, port: 443 }]
-  external: true
-  provider: openai
----
-apiVersion: countersign.dev/v1alpha1
-kind: WorkloadIdentity
-metadata: { name: ai-agent }
-spec:
-  scope: { agent: { id: node-1 } }
-  workloadID: ai-agent
-  selectors:
-    - process:name: [python3]
-    - unix:uid: [1001]
----
-apiVersion: countersign.dev/v1alpha1
-kind: CredentialSource
-metadata: { name: vault-openai-apikeys }
-spec:
-  vault:
-    address: http://localhost:8200
-    namespace: team-a
-    jwtAuthMethodPath: jwt
-    role: openai-apikeys
-    path: openai/creds/my-role
-    audience: [vault]
-    fields: { key: api_key }
----
-apiVersion: countersign.dev/v1alpha1
-kind: CredentialBinding
-metadata: { name: vault-openai-apikeys-binding }
-spec:
-  workloadID: ai-agent
-  credentialSource: vault-openai-apikeys
-  services: [openai-api]
-  propagation:
-    injection: {}
-`;
+import {
+  AWS,
+  binding,
+  identity,
+  load,
+  PLAIN,
+  policy,
+  proxy,
+  service,
+  source,
+  WALK_THROUGH,
+  warnings,
+  world,
+} from './policy-text.ts';
 
 describe('the four documents of the walk-through', () => {
   it('load as they are', () => {
@@ -365,101 +334,5 @@ describe('warnings', () => {
 
   it('are silent on a Service that a rule for all may use', () => {
     expect(warnings(world() + service(PLAIN, 't') + binding() + policy('{ action: allow }'))).toEqual([]);
-  });
-});
-
-describe('any text whatever', () => {
-  const whole =
-    WALK_THROUGH +
-    proxy('{ sandbox: {} }') +
-    world(AWS).replace('name: w }', 'name: w2 }') +
-    policy('{ paths: [/a/**], action: allow }');
-  const pieces = fc.constantFrom(
-    '{',
-    '}',
-    '[',
-    ']',
-    ': ',
-    '- ',
-    '\n',
-    '\n  ',
-    '&a ',
-    '*a',
-    '!!str ',
-    '? ',
-    '"',
-    "'",
-    '|\n',
-    '__proto__',
-    'constructor',
-    '443',
-    '~',
-    '\u0000',
-    '\ufeff',
-    '%YAML 1.1\n',
-    '<<: ',
-    '{{',
-    'toString: 1',
-    '1e999',
-    '/**',
-  );
-  const isLoadedOrRefused = (text: string): void => {
-    try {
-      load(text);
-    } catch (thrown) {
-      if (!(thrown instanceof ConfigurationError)) throw thrown;
-      for (const { line, column, message } of thrown.problems) {
-        if (line < 1 || column < 1 || message === '')
-          throw new Error(`no place or no words: ${JSON.stringify(thrown.problems)}`);
-      }
-    }
-  };
-
-  it('loads, or is refused with a place: a policy with something cut out and something put in', () => {
-    const change = fc.tuple(fc.nat(whole.length), fc.nat(12), pieces);
-    fc.assert(
-      fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
-        isLoadedOrRefused(
-          changes.reduce((text, [at, cut, piece]) => text.slice(0, at) + piece + text.slice(at + cut), whole),
-        );
-      }),
-      { numRuns: 400 },
-    );
-  });
-
-  it('loads, or is refused with a place: values of any type anywhere', () => {
-    const value = fc.jsonValue({ maxDepth: 3 });
-    fc.assert(
-      fc.property(
-        fc.constantFrom(
-          'Proxy',
-          'Service',
-          'WorkloadIdentity',
-          'CredentialSource',
-          'CredentialBinding',
-          'EgressPolicy',
-        ),
-        value,
-        value,
-        (kind, metadata, spec) => {
-          isLoadedOrRefused(JSON.stringify({ apiVersion: 'countersign.dev/v1alpha1', kind, metadata, spec }));
-        },
-      ),
-      { numRuns: 300 },
-    );
-  });
-
-  it('loads, or is refused with a place: noise', () => {
-    fc.assert(
-      fc.property(fc.array(fc.oneof(pieces, fc.string()), { maxLength: 30 }), (parts) =>
-        isLoadedOrRefused(parts.join('')),
-      ),
-      { numRuns: 400 },
-    );
-  });
-
-  it('is refused where it is nested beyond reason', () => {
-    for (const text of ['['.repeat(20_000), '- '.repeat(20_000), '{a: '.repeat(20_000)])
-      expect(() => load(text)).toThrow(ConfigurationError);
   });
 });

@@ -27,6 +27,49 @@ export const PLAIN = '{ addresses: [{ address: api.example.test }] }';
 /** Fifteen lines: service, identity, source; a binding after them has its spec on line 20. */
 export const world = (spec = OPENAI): string => service(spec) + identity() + source();
 
+/** The four documents of the walk-through: an agent, where it may go, a source of keys and their binding. */
+export const WALK_THROUGH = `apiVersion: countersign.dev/v1alpha1
+kind: Service                       # where a workload may go
+metadata: { name: openai-api, labels: { app: openai-api } }
+spec:
+  addresses: [{ address: api.openai.com, port: 443 }]
+  external: true
+  provider: openai
+---
+apiVersion: countersign.dev/v1alpha1
+kind: WorkloadIdentity
+metadata: { name: ai-agent }
+spec:
+  scope: { agent: { id: node-1 } }
+  workloadID: ai-agent
+  selectors:
+    - process:name: [python3]
+    - unix:uid: [1001]
+---
+apiVersion: countersign.dev/v1alpha1
+kind: CredentialSource
+metadata: { name: vault-openai-apikeys }
+spec:
+  vault:
+    address: http://localhost:8200
+    namespace: team-a
+    jwtAuthMethodPath: jwt
+    role: openai-apikeys
+    path: openai/creds/my-role
+    audience: [vault]
+    fields: { key: api_key }
+---
+apiVersion: countersign.dev/v1alpha1
+kind: CredentialBinding
+metadata: { name: vault-openai-apikeys-binding }
+spec:
+  workloadID: ai-agent
+  credentialSource: vault-openai-apikeys
+  services: [openai-api]
+  propagation:
+    injection: {}
+`;
+
 export const load = (text: string): Configuration =>
   parseConfiguration([{ name: 'p.yaml', text }], { presets: PRESETS, defaults: { stateDirectory: '/state' } });
 
