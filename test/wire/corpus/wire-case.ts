@@ -2,7 +2,7 @@
  * Duty: what a case of the wire corpus is, and short ways to write many.
  * Holds: `raw` is Latin-1 and goes into a TLS tunnel to `a.test:443`, where everything is allowed that the wire allows.
  */
-import type { Refused } from '../../unit/http1/request-corpus.ts';
+import type { Refused } from '../../unit/http1/request-spelling.ts';
 
 export interface WireCase {
   readonly class: string;
