@@ -1,37 +1,18 @@
 /** Instances as an orchestrator uses them: through the typed client, on real sockets, with one process and with workers. */
 import { readFileSync } from 'node:fs';
-import { createServer, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdminRefusal, AdminUnreachable, type Client, createClient } from '../../src/client/client.ts';
 import { openSandboxedProxy, type SandboxedProxy } from '../clients/harness.ts';
 import { AgentClient } from './agent-client.ts';
+import { KeptTunnel, plain, raw, stalled } from './instance-world.ts';
 import { openStreamServer, ReadStream, type StreamServer, until, withWorkers } from './worker-world.ts';
 
 const SLOW = 120_000;
 const OPENAI = 'api.openai.com';
 
 let stream: StreamServer;
-/** Answers that nobody reads any more. */
-const stalled = new Set<ServerResponse>();
-/** Speaks plain http: `/once` is short, `/flood` as long as somebody reads, anything else never ends. */
-const plain = createServer((question, response) => {
-  if (question.url === '/once') response.end('once');
-  else if (question.url === '/flood') {
-    response.on('close', () => stalled.delete(response));
-    const more = (): void => {
-      stalled.delete(response);
-      while (response.write('x'.repeat(65_536)));
-      stalled.add(response);
-      response.once('drain', more);
-    };
-    more();
-  } else {
-    const timer = setInterval(() => response.write('on and on\n'), 20);
-    response.on('close', () => clearInterval(timer));
-  }
-});
+
 beforeAll(async () => {
   stream = await openStreamServer();
   await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
@@ -371,45 +352,3 @@ describe.each([1, 2])('instances with %i process(es) that carry the traffic', (w
     expect(readFileSync(sandboxed.proxy.auditFile, 'utf8')).not.toContain('x'.repeat(100));
   });
 });
-
-/** One request after another in one tunnel. */
-class KeptTunnel {
-  readonly closed: Promise<void>;
-  readonly #socket: TLSSocket;
-  readonly #host: string;
-  #text = '';
-
-  private constructor(socket: TLSSocket, host: string) {
-    this.#socket = socket;
-    this.#host = host;
-    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
-    socket.on('data', (bytes: Buffer) => {
-      this.#text += bytes.toString('latin1');
-    });
-    socket.on('error', () => {});
-  }
-
-  static async open(agent: AgentClient, host: string): Promise<KeptTunnel> {
-    const tunnel = await agent.open(host);
-    if ('status' in tunnel) throw new Error(`no tunnel: ${tunnel.status}`);
-    return new KeptTunnel(await agent.secure(tunnel, host), host);
-  }
-
-  async status(path: string): Promise<number> {
-    this.#text = '';
-    this.#socket.write(`GET ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n\r\n`);
-    await until(() => this.#socket.destroyed || /\r\n\r\n/.test(this.#text));
-    return Number(/^HTTP\/1\.1 ([0-9]{3}) /.exec(this.#text)?.[1] ?? 0);
-  }
-}
-
-function raw(socketPath: string, method: string, path: string, body = ''): Promise<{ type: string; body: string }> {
-  return new Promise((resolve, reject) => {
-    const call = request({ socketPath, method, path }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.on('end', () => resolve({ type: response.headers['content-type'] ?? '', body: text }));
-    });
-    call.on('error', reject).end(body);
-  });
-}

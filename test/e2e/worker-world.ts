@@ -246,3 +246,15 @@ export async function until(isTrue: () => boolean, why: () => string = () => '',
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
+
+/** The kernel takes 0 for the whole group, this test runner included. */
+export function required(pid: number | undefined): number {
+  if (pid === undefined || pid <= 1) throw new Error('there is no such process');
+  return pid;
+}
+
+/** Exchanges with an intent and no completion. */
+export function unfinished(records: ReturnType<typeof auditRecords>): string[] {
+  const ended = new Set(records.filter(({ kind }) => kind === 'completion').map(({ exchange }) => exchange));
+  return records.flatMap(({ kind, exchange = '' }) => (kind === 'intent' && !ended.has(exchange) ? [exchange] : []));
+}
