@@ -33,6 +33,7 @@ import { openTlsListener, type TlsListenerOptions } from './listener/tls.ts';
 import { bodyNeeded, decide } from './policy/decide.ts';
 import { NOTHING_HELD } from './policy/limiter.ts';
 import type { Permit } from './policy/permit.ts';
+import { mayHaveExpired, readExpiry } from './response/expiry.ts';
 import { createResponseStage } from './response/filter.ts';
 import { openTunnel } from './tunnel/open.ts';
 import { shortestOf } from './tunnel/pace.ts';
@@ -59,6 +60,7 @@ export interface Backing {
   readonly workload: Pick<WorkloadStage, 'identify' | 'isCurrent'>;
   readonly credential: {
     obtain: ExchangeStages['obtain'];
+    invalidate: ExchangeStages['invalidate'];
     release(credential: Credential): void;
   };
   /** The limits of policies over time. */
@@ -167,6 +169,9 @@ export function createExchangeStages(
     obtain: (permit, signal) => credential.obtain(permit, signal),
     inject: (permit, given, request) => injection.inject(permit, given, request),
     send: (request, signal) => upstream.send(request, signal),
+    mayHaveExpired,
+    readExpiry,
+    invalidate: (given) => credential.invalidate(given),
     filter: (answer) => response.filter(answer),
     release: (given) => credential.release(given),
     forget: (credentialKey) => upstream.forget(credentialKey),

@@ -12,6 +12,7 @@ import type { Denial } from './core/reasons.ts';
 import type { Credential } from './credential/credential.ts';
 import type { AuthorizedRequest } from './injection/authorized-request.ts';
 import type { Permit } from './policy/permit.ts';
+import { repeatable, replay, settleBody } from './replay.ts';
 import { type Asker, dialectOf, type Rescue, rescue } from './rescue.ts';
 import type { FilteredResponse } from './response/filtered-response.ts';
 import type { DownstreamRequest } from './tunnel/tunnel.ts';
@@ -27,6 +28,12 @@ export interface ExchangeStages {
   obtain(permit: Permit, signal: AbortSignal): Soon<Credential | null>;
   inject(permit: Permit, credential: Credential | null, request: InjectionRequest): Soon<AuthorizedRequest | Denial>;
   send(request: AuthorizedRequest, signal: AbortSignal): Promise<UpstreamResponse>;
+  /** Whether `readExpiry` is worth its wait. */
+  mayHaveExpired(response: UpstreamResponse): boolean;
+  /** Whether the upstream says that the key of its request has expired; `answer` takes the place of the response. */
+  readExpiry(response: UpstreamResponse): Promise<{ readonly answer: UpstreamResponse; readonly hasExpired: boolean }>;
+  /** Whether `obtain` may give another one from now on. */
+  invalidate(credential: Credential): Soon<boolean>;
   filter(response: UpstreamResponse): FilteredResponse;
   release(credential: Credential): void;
   readonly audit: AuditStage;
@@ -68,12 +75,13 @@ export async function exchange(stages: ExchangeStages, workload: Workload, reque
     ending.holds(decision.permit, decision.done);
     const credential = await stages.obtain(decision.permit, request.signal); //                  5 obtain
     ending.owes(credential, stages.release);
-    const body = { head: request.head, body: decision.body, continue: () => request.continue() };
-    const authorized = await stages.inject(decision.permit, credential, body); //                6 inject
+    const asked = ending.sends(request, repeatable(decision.body, decision.permit));
+    const authorized = await stages.inject(decision.permit, credential, asked); //               6 inject
     if ('reason' in authorized) return await ending.deny(authorized);
     await record.intend(authorized); //                                                           (9) before it leaves
     const answer = await stages.send(authorized, request.signal); //                             7 send
-    const filtered = stages.filter(answer); //                                                   8 filter
+    const last = stages.mayHaveExpired(answer) ? await replay(stages, ending, asked, answer) : answer;
+    const filtered = stages.filter(last); //                                                     8 filter
     await ending.respond(filtered);
   } catch (thrown) {
     await ending.fail(toEgressError(thrown));
@@ -92,6 +100,7 @@ class Ending {
   /** Gives the places back that the decision took. */
   #done: (() => void) | null = null;
   #credential: Credential | null = null;
+  #body: Body | null = null;
   #release: ((credential: Credential) => void) | null = null;
   #service: string | null = null;
   #outcome = 'completed';
@@ -117,7 +126,24 @@ class Ending {
     this.#release = release;
   }
 
+  sends(request: DownstreamRequest, body: Body): InjectionRequest {
+    this.#body = body;
+    return { head: request.head, body, continue: () => request.continue() };
+  }
+
+  /** The request leaves once more, with this credential in the place of the one before. @throws EgressError */
+  intendAgain(authorized: AuthorizedRequest, credential: Credential, refusedStatus: number): Promise<void> {
+    if (this.#credential !== null) this.#release?.(this.#credential);
+    this.#credential = credential;
+    return this.#record.intend(authorized, refusedStatus);
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
+
   async respond({ head, body, scrubbed, upgraded }: FilteredResponse): Promise<void> {
+    settleBody(this.#body);
     this.#answered = true;
     this.#status = head.status;
     this.#scrubbed = scrubbed;
@@ -141,6 +167,7 @@ class Ending {
 
   settle(): void {
     this.#done?.();
+    settleBody(this.#body);
     if (this.#credential !== null) this.#release?.(this.#credential);
     const outcome = { status: this.#status, scrubbed: this.#scrubbed(), responseBytes: this.#responseBytes };
     this.#record.complete(outcome, this.#tally);

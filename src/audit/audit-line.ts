@@ -32,6 +32,8 @@ export type IntentLine = Caller &
     accessor: string | null;
     generation: number | null;
     injected: string;
+    /** Only where the request leaves once more: the status with which the upstream had refused the key of before. */
+    refusedStatus?: number;
   }>;
 
 /** How it ended. */

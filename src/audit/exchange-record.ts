@@ -43,8 +43,11 @@ export interface ExchangeOutcome {
 
 export interface ExchangeRecord {
   readonly id: string;
-  /** Before a credential is written. @throws EgressError `audit_unavailable`. */
-  intend(request: AuthorizedRequest): Promise<void>;
+  /**
+   * Before a credential is written. `refusedStatus`: of the answer that makes it leave once more.
+   * @throws EgressError `audit_unavailable`.
+   */
+  intend(request: AuthorizedRequest, refusedStatus?: number): Promise<void>;
   denied(denial: Denial): void;
   failed(error: EgressError): void;
   /** Since the head was read, in `ms`. */
@@ -111,7 +114,7 @@ class OpenRecord implements ExchangeRecord {
     this.#startedMs = clock.monotonicMs();
   }
 
-  async intend(request: AuthorizedRequest): Promise<void> {
+  async intend(request: AuthorizedRequest, refusedStatus?: number): Promise<void> {
     const { facts } = request.permit;
     const { credential } = request;
     const { workload, connection, head } = this.#subject;
@@ -136,7 +139,7 @@ class OpenRecord implements ExchangeRecord {
       generation: credential?.generation ?? null,
       injected: request.injected,
     };
-    await this.#sink.write(line);
+    await this.#sink.write(refusedStatus === undefined ? line : { ...line, refusedStatus });
     this.#intended = true;
   }
 

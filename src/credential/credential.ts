@@ -45,8 +45,8 @@ export interface CredentialStage {
   obtain(permit: Permit, signal: AbortSignal): Promise<Credential | null>;
   /** One in-flight use less. Every credential that `obtain` gave is released once. */
   release(credential: Credential): void;
-  /** The upstream refused it: give it to no new exchange. */
-  invalidate(credential: Credential): void;
+  /** The upstream says that it has expired: no new exchange gets it. True where `obtain` may give another from now on. */
+  invalidate(credential: Credential): boolean;
   /**
    * A credential that the workload itself is given, on a lease that no request uses. Released as any other.
    * @throws EgressError `credential_*`.

@@ -13,18 +13,10 @@ import type { Workload } from '../workload/workload.ts';
 import type { BindingStanding, Credential, LeaseListing, Rotation } from './credential.ts';
 import { untilAborted } from './deadline.ts';
 import { Lease, leaseOf } from './lease.ts';
+import type { LeaseEvent } from './lease-event.ts';
 import { LeaseSlot, type SlotHost } from './lease-slot.ts';
 import { type CredentialSource, destroyParts, type Grant } from './source.ts';
 import { Turnstile } from './turnstile.ts';
-
-/** Something that happened to a lease, for the log and the metrics. */
-export interface LeaseEvent {
-  readonly kind: 'obtained' | 'renewed' | 'failed' | 'expired' | 'revoked' | 'revoke_failed';
-  readonly workload: string;
-  readonly binding: string;
-  readonly source: string;
-  readonly code: ErrorCode | null;
-}
 
 export interface LeaseCacheOptions {
   readonly clock: Clock;
@@ -103,9 +95,9 @@ export class LeaseCache {
     leaseOf(credential)?.release();
   }
 
-  invalidate(credential: Credential): void {
+  invalidate(credential: Credential): boolean {
     const lease = leaseOf(credential);
-    if (lease !== undefined) this.#leases.get(lease)?.invalidate(lease);
+    return lease !== undefined && this.#leases.get(lease)?.invalidate(lease) === true;
   }
 
   /** Ends what is the instance's alone. */

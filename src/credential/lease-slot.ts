@@ -12,6 +12,7 @@ import type { Workload } from '../workload/workload.ts';
 import type { Credential, LeaseFacts } from './credential.ts';
 import { untilAborted, within } from './deadline.ts';
 import type { Lease } from './lease.ts';
+import type { LeaseEvent } from './lease-event.ts';
 import { backOffMs, rememberFailureMs, replaceAfterMs } from './pacing.ts';
 import type { CredentialSource, Grant } from './source.ts';
 
@@ -29,7 +30,11 @@ export interface SlotHost {
   discard(grant: Grant): void;
   /** Nothing is left in the slot. */
   forget(slot: LeaseSlot): void;
-  observe(slot: LeaseSlot, kind: 'obtained' | 'renewed' | 'failed' | 'expired', error: EgressError | null): void;
+  observe(
+    slot: LeaseSlot,
+    kind: Exclude<LeaseEvent['kind'], 'revoked' | 'revoke_failed'>,
+    error: EgressError | null,
+  ): void;
 }
 
 /** How it stands with a slot. */
@@ -57,6 +62,8 @@ const DEADLINE_MS = 5000;
 const IDLE_MS = 10 * 60_000;
 /** A refusal by the upstream is believed this often: a new key may need a moment, and a wrong one stays wrong. */
 const INVALIDATE_EVERY_MS = 30_000;
+/** A key as new as that is refused because it is not known everywhere yet, and another would be no better. */
+const MIN_AGE_MS = 5_000;
 
 export class LeaseSlot {
   readonly subject: SlotSubject;
@@ -111,13 +118,18 @@ export class LeaseSlot {
     return lease.acquire();
   }
 
-  /** The upstream refused this lease. */
-  invalidate(lease: Lease): void {
+  /** The upstream says that this lease has expired. True where another may be had. */
+  invalidate(lease: Lease): boolean {
+    if (this.#shutdown.signal.aborted) return false;
+    // Somebody else was told the same, or it was replaced meanwhile.
+    if (lease !== this.#current) return true;
     const now = this.#host.clock.monotonicMs();
-    if (lease !== this.#current || now - this.#invalidatedAtMs < INVALIDATE_EVERY_MS) return;
+    if (now - this.#invalidatedAtMs < INVALIDATE_EVERY_MS || now - lease.startedAtMs < MIN_AGE_MS) return false;
     this.#invalidatedAtMs = now;
     this.#drop();
+    this.#host.observe(this, 'invalidated', null);
     this.#arm(IDLE_MS, () => this.#leaveIfEmpty());
+    return true;
   }
 
   /** Nobody needs it for now: the lease ends with its last exchange; the slot stays. What is on its way is left alone. */

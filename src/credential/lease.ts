@@ -43,6 +43,8 @@ export class Lease {
   readonly names: LeaseNames;
   readonly grant: Grant;
   readonly ttlMs: number;
+  /** Monotonic `ms`. */
+  readonly startedAtMs: number;
   readonly #parts: LeaseParts;
   #credential: Credential;
   #usableUntilMs = 0;
@@ -55,7 +57,8 @@ export class Lease {
     this.names = parts.names;
     this.grant = parts.grant;
     this.#parts = parts;
-    this.ttlMs = parts.grant.expiresAtMonotonicMs - parts.clock.monotonicMs();
+    this.startedAtMs = parts.clock.monotonicMs();
+    this.ttlMs = parts.grant.expiresAtMonotonicMs - this.startedAtMs;
     this.#credential = this.extend(parts.grant.expiresAtMonotonicMs);
   }
 

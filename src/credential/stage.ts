@@ -8,11 +8,12 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { BindingStanding, CredentialStage, DeliveryOrder } from './credential.ts';
-import { DELIVERY_SIGN, LeaseCache, type LeaseEvent } from './lease-cache.ts';
+import { DELIVERY_SIGN, LeaseCache } from './lease-cache.ts';
+import type { LeaseEvent } from './lease-event.ts';
 import type { CredentialSource } from './source.ts';
 import { SourceDirectory, type SourceDirectoryOptions } from './sources/directory.ts';
 
-export type { LeaseEvent } from './lease-cache.ts';
+export type { LeaseEvent } from './lease-event.ts';
 
 export interface LeaseOptions {
   readonly clock: Clock;

@@ -34,7 +34,7 @@ export interface OwnerStages {
   /** Null where the names are not those of the policy of now. @throws EgressError where the instance has ended. */
   permit(names: PermitNames): Promise<Permit | null>;
   admit(permit: Permit): Denial | (() => void);
-  readonly credential: Pick<CredentialStage, 'obtain' | 'release'>;
+  readonly credential: Pick<CredentialStage, 'obtain' | 'release' | 'invalidate'>;
   readonly sink: Pick<AuditSink, 'write' | 'writeLater'>;
 }
 
@@ -66,6 +66,8 @@ export class OwnerDesk implements Desk {
         return this.#audit(body);
       case TOPIC.credential:
         return this.#credential(JSON.parse(body.toString('utf8')) as CredentialQuestion);
+      case TOPIC.invalidate:
+        return JSON.stringify(this.#invalidate(body.toString('utf8')));
       case TOPIC.admit:
         return this.#admit(JSON.parse(body.toString('utf8')) as PermitNames);
       case TOPIC.instance:
@@ -169,6 +171,12 @@ export class OwnerDesk implements Desk {
     }
     this.#held.set(credential.key, credential);
     return credentialBody(credential, former === undefined || held !== credential.key);
+  }
+
+  /** What it does not hold any more was replaced. */
+  #invalidate(key: string): boolean {
+    const credential = this.#held.get(key);
+    return credential === undefined || this.#stages.credential.invalidate(credential);
   }
 
   #giveBack(key: string): void {

@@ -74,6 +74,11 @@ export class RemoteCredentials {
     this.#settle(copy);
   }
 
+  /** The owner decides; where it agrees it has said before that the lease is retired. */
+  invalidate(credential: Credential): Promise<boolean> {
+    return this.#channel.ask(TOPIC.invalidate, credential.key, (body) => JSON.parse(body.toString('utf8')) as boolean);
+  }
+
   /** The owner's word: no new exchange. */
   retired(key: string): void {
     const copy = this.#byKey.get(key);

@@ -51,6 +51,8 @@ export const TOPIC = Object.freeze({
   instanceExpired: 18,
   /** ← tell `InstanceExtension`. */
   instanceExtended: 19,
+  /** → ask the key of a lease of which the upstream says that it has expired; answer whether another may be had. */
+  invalidate: 20,
 });
 
 /** Everything that a worker is, apart from the code. */

@@ -377,7 +377,8 @@ describe('a source that refuses the workload', () => {
 describe('invalidate', () => {
   it('gives the lease to no new exchange, and the old one lives while it is used', async () => {
     const first = await obtain();
-    stage.invalidate(first);
+    await clock.advance(5_000);
+    expect(stage.invalidate(first)).toBe(true);
     const second = await obtain();
     expect(second.generation).toBe(2);
     expect(source.grants[0]?.key.isDestroyed).toBe(false);
@@ -387,6 +388,8 @@ describe('invalidate', () => {
   });
 
   it('is believed once in 30 s, so that a wrong upstream cannot make a storm of leases', async () => {
+    await obtain();
+    await clock.advance(5_000);
     for (let i = 0; i < 20; i++) stage.invalidate(await obtain());
     expect(source.fetches).toHaveLength(2);
     await clock.advance(30_000);

@@ -148,6 +148,24 @@ describe('a lease that workers share', () => {
     expect(grants[0]?.revocations).toBe(1);
   });
 
+  it('is given up where a worker says that it has expired, for all of them', async () => {
+    const { clock, grants, addWorker } = world();
+    const [one, two] = [addWorker(1), addWorker(2)];
+    const [a, b] = [await one.obtain(), await two.obtain()];
+    expect(await one.credentials.invalidate(a)).toBe(false);
+    await clock.advance(10_000);
+    expect(await one.credentials.invalidate(a)).toBe(true);
+    // Said by another of the same lease: it is replaced already.
+    expect(await two.credentials.invalidate(b)).toBe(true);
+    const next = await Promise.all([one.obtain(), two.obtain()]);
+    expect(next.map(({ generation }) => generation)).toEqual([2, 2]);
+    expect(grants).toHaveLength(2);
+    one.credentials.release(a);
+    two.credentials.release(b);
+    await turn();
+    expect(grants[0]?.revocations).toBe(1);
+  });
+
   it('is not lent where it was retired while the answer was on its way', async () => {
     let credential: CredentialStage | null = null;
     const of = permit(workload('agent', 'i-2'));
@@ -163,6 +181,7 @@ describe('a lease that workers share', () => {
           await (credential as unknown as CredentialStage).revokeInstance('i-2');
           return obtained;
         },
+        invalidate: () => false,
         release: (given) => credential?.release(given),
       },
     });
