@@ -122,6 +122,7 @@ async function openUnix(
 const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32;
 
 export function createCredentials(ground: Ground, clock: Clock, onRetired: (key: string) => void): CredentialStage {
+  const { limits } = ground.current.configuration.proxy;
   return createCredentialStage({
     sources: () => ground.current.configuration.sources,
     mintToken: (workload, audience, claims) => ground.issuer.mint(workload, audience, claims),
@@ -129,7 +130,8 @@ export function createCredentials(ground: Ground, clock: Clock, onRetired: (key:
     stateDirectory: ground.current.configuration.proxy.stateDirectory,
     variables: ground.variables,
     sandboxVaultAddress: ground.sandbox?.vault.address ?? null,
-    maxLeasesPerWorkload: ground.current.configuration.proxy.limits.maxLeasesPerWorkload,
+    maxLeasesPerWorkload: limits.maxLeasesPerWorkload,
+    maxLeasesPerSource: limits.maxLeasesPerSource,
     clock,
     random: systemRandom,
     onRetired,

@@ -196,6 +196,7 @@ function compileLimits(limits: NonNullable<Spec['limits']>, read: ProxyReader): 
     maxConnectionsPerWorkload: limits.maxConnectionsPerWorkload ?? 256,
     maxConcurrentPerWorkload: limits.maxConcurrentPerWorkload ?? 64,
     maxLeasesPerWorkload: limits.maxLeasesPerWorkload ?? 64,
+    maxLeasesPerSource: limits.maxLeasesPerSource ?? 20_000,
     maxBufferedBodyBytes: bytes('maxBufferedBody', 8 * MIB, [KIB, 256 * MIB]),
     requestHead: compileRequestHead(limits, read),
   };

@@ -33,6 +33,7 @@ export const LIMITS = {
   maxConnectionsPerWorkload: count(65_536).optional(),
   maxConcurrentPerWorkload: count(65_536).optional(),
   maxLeasesPerWorkload: count(10_000).optional(),
+  maxLeasesPerSource: count(1_000_000).optional(),
   maxBufferedBody: size.optional(),
   maxRequestHead: size.optional(),
   maxRequestFields: count(1_000).optional(),

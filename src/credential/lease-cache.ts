@@ -14,7 +14,8 @@ import type { BindingStanding, Credential, LeaseListing, Rotation } from './cred
 import { untilAborted } from './deadline.ts';
 import { Lease, leaseOf } from './lease.ts';
 import type { LeaseEvent } from './lease-event.ts';
-import { LeaseSlot, type SlotHost } from './lease-slot.ts';
+import { LeaseSlot, type SlotHost, type SlotSubject } from './lease-slot.ts';
+import { Shares } from './shares.ts';
 import { type CredentialSource, destroyParts, type Grant } from './source.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -23,6 +24,7 @@ export interface LeaseCacheOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly maxLeasesPerWorkload: number;
+  readonly maxLeasesPerSource: number;
   /** Must not throw. */
   readonly observe: (event: LeaseEvent) => void;
   /** The key of a credential that no new exchange may get; must not throw. */
@@ -46,7 +48,9 @@ export class LeaseCache {
   readonly #options: LeaseCacheOptions;
   readonly #slots = new Map<string, LeaseSlot>();
   readonly #leases = new Map<Lease, LeaseSlot>();
-  readonly #reserved = new Map<string, number>();
+  readonly #held = new Shares();
+  /** Sources that did not answer when they were asked last. */
+  readonly #away = new WeakSet<CredentialSource>();
   readonly #turnstile = new Turnstile(MAX_CALLS);
   /** Instance → what is its alone. */
   readonly #own = new Map<string, { readonly slots: Set<LeaseSlot>; readonly leases: Set<Lease> }>();
@@ -63,7 +67,9 @@ export class LeaseCache {
     this.#host = {
       clock: options.clock,
       random: options.random,
-      reserve: (workload) => this.#reserve(`${workload.name}\n${workload.instance ?? ''}`),
+      reserve: (subject) => this.#reserve(subject),
+      isAway: (source) => this.#away.has(source),
+      wasThere: (source, isThere) => void (isThere ? this.#away.delete(source) : this.#away.add(source)),
       call: (signal, task) => this.#call(signal, task),
       createLease: (slot, grant, generation, unreserve) => this.#createLease(slot, grant, generation, unreserve),
       discard: (grant) => {
@@ -221,19 +227,20 @@ export class LeaseCache {
   }
 
   /** Each instance counts for itself: a workload cannot create any. */
-  #reserve(holder: string): () => void {
-    const count = this.#reserved.get(holder) ?? 0;
-    if (count >= this.#options.maxLeasesPerWorkload)
-      throw new EgressError('credential_unavailable', {
-        detail: 'the workload has as many leases as it may',
-        retryAfterMs: 1000,
-      });
-    this.#reserved.set(holder, count + 1);
-    return () => {
-      const left = (this.#reserved.get(holder) ?? 1) - 1;
-      if (left > 0) this.#reserved.set(holder, left);
-      else this.#reserved.delete(holder);
-    };
+  #reserve({ workload, source }: SlotSubject): () => void {
+    const { maxLeasesPerWorkload, maxLeasesPerSource } = this.#options;
+    const leave = this.#held.take(`${workload.name}\n${workload.instance ?? ''}`, maxLeasesPerWorkload, 'workload');
+    try {
+      // No name of a workload begins with a line feed.
+      const leaveSource = this.#held.take(`\n${source.name}`, maxLeasesPerSource, 'credential source');
+      return () => {
+        leave();
+        leaveSource();
+      };
+    } catch (thrown) {
+      leave();
+      throw thrown;
+    }
   }
 
   #createLease(slot: LeaseSlot, grant: Grant, generation: number, unreserve: () => void): Lease {

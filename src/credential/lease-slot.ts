@@ -20,8 +20,12 @@ import type { CredentialSource, Grant } from './source.ts';
 export interface SlotHost {
   readonly clock: Clock;
   readonly random: () => number;
-  /** Takes one of the workload's leases. @throws EgressError `credential_unavailable` at the limit. */
-  reserve(workload: Workload): () => void;
+  /** Takes one of the workload's and of the source's leases. @throws EgressError `credential_unavailable` at the limit. */
+  reserve(subject: SlotSubject): () => void;
+  /** Whether the source failed to answer last time, whoever asked. */
+  isAway(source: CredentialSource): boolean;
+  /** It was asked: whether it was there. */
+  wasThere(source: CredentialSource, isThere: boolean): void;
   /** One of the calls that may run at once. */
   call<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T>;
   /** `unreserve` belongs to the lease from then on. */
@@ -58,6 +62,8 @@ export interface SlotSubject {
 }
 
 const DEADLINE_MS = 5000;
+/** For who asks while the source is known to be away; what is on its way goes on for those who come later. */
+const AWAY_DEADLINE_MS = 900;
 /** An empty slot remembers its count of generations and its failures for so long. */
 const IDLE_MS = 10 * 60_000;
 /** A refusal by the upstream is believed this often: a new key may need a moment, and a wrong one stays wrong. */
@@ -111,7 +117,8 @@ export class LeaseSlot {
   async #awaited(signal: AbortSignal): Promise<Credential> {
     const flight = this.#fetch();
     // A replacement may be on its way for a while already, and renew before it fetches; who comes now waits no longer for it.
-    const timely = within(this.#host.clock, DEADLINE_MS, this.#shutdown.signal, () => flight, ignore);
+    const deadlineMs = this.#host.isAway(this.subject.source) ? AWAY_DEADLINE_MS : DEADLINE_MS;
+    const timely = within(this.#host.clock, deadlineMs, this.#shutdown.signal, () => flight, ignore);
     const lease = await untilAborted(timely, signal);
     if (!lease.isCurrent) throw unavailable('the credential ended while it was obtained');
     this.#isUsed = true;
@@ -196,12 +203,14 @@ export class LeaseSlot {
     let unreserve: (() => void) | null = null;
     try {
       this.#shutdown.signal.throwIfAborted();
-      unreserve = this.#host.reserve(subject.workload);
+      unreserve = this.#host.reserve(subject);
       const fetch = (signal: AbortSignal) =>
         this.#host.call(signal, () => subject.source.fetch(subject.workload, signal));
-      const grant = await within(this.#host.clock, DEADLINE_MS, this.#shutdown.signal, fetch, (late) =>
-        this.#host.discard(late),
-      );
+      const grant = await this.#asked(fetch);
+      if (!(grant.expiresAtMonotonicMs > this.#host.clock.monotonicMs())) {
+        this.#host.discard(grant);
+        throw new EgressError('credential_invalid', { detail: 'the credential ends before it can be used' });
+      }
       if (!this.#shutdown.signal.aborted) return this.#adopt(grant, unreserve);
       this.#host.discard(grant);
       throw this.#shutdown.signal.reason;
@@ -209,6 +218,23 @@ export class LeaseSlot {
       unreserve?.();
       if (this.#shutdown.signal.aborted) throw this.#shutdown.signal.reason;
       throw this.#failed(toEgressError(thrown));
+    }
+  }
+
+  async #asked(fetch: (signal: AbortSignal) => Promise<Grant>): Promise<Grant> {
+    const { source } = this.subject;
+    try {
+      const grant = await within(this.#host.clock, DEADLINE_MS, this.#shutdown.signal, fetch, (late) =>
+        this.#host.discard(late),
+      );
+      this.#host.wasThere(source, true);
+      return grant;
+    } catch (thrown) {
+      if (!this.#shutdown.signal.aborted) {
+        const { code } = toEgressError(thrown);
+        this.#host.wasThere(source, code !== 'credential_unavailable');
+      }
+      throw thrown;
     }
   }
 
@@ -270,7 +296,7 @@ export class LeaseSlot {
   #failed(error: EgressError): EgressError {
     const { clock, random } = this.#host;
     const now = clock.monotonicMs();
-    const rememberMs = rememberFailureMs(error.code, error.retryAfterMs);
+    const rememberMs = rememberFailureMs(error.code, error.retryAfterMs, random);
     this.#failures++;
     this.#failure = { error, untilMs: now + rememberMs };
     this.#observe('failed', error);

@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { Credential, LeaseFacts } from './credential.ts';
-import { usableMs } from './pacing.ts';
+import { believedMs, usableMs } from './pacing.ts';
 import { destroyParts, type Grant } from './source.ts';
 
 export interface LeaseNames {
@@ -58,7 +58,7 @@ export class Lease {
     this.grant = parts.grant;
     this.#parts = parts;
     this.startedAtMs = parts.clock.monotonicMs();
-    this.ttlMs = parts.grant.expiresAtMonotonicMs - this.startedAtMs;
+    this.ttlMs = believedMs(parts.grant.expiresAtMonotonicMs - this.startedAtMs);
     this.#credential = this.extend(parts.grant.expiresAtMonotonicMs);
   }
 
@@ -94,7 +94,7 @@ export class Lease {
   extend(expiresAtMonotonicMs: number): Credential {
     const { clock, names, grant } = this.#parts;
     const now = clock.monotonicMs();
-    const ttlMs = expiresAtMonotonicMs - now;
+    const ttlMs = believedMs(expiresAtMonotonicMs - now);
     this.#usableUntilMs = now + usableMs(ttlMs);
     const facts: LeaseFacts = {
       idPrefix: grant.leaseId?.slice(0, SHOWN_LEASE_ID) ?? null,

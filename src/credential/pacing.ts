@@ -20,8 +20,18 @@ export function backOffMs(failures: number, random: () => number): number {
   return Math.max(SECOND, ceiling * (0.5 + random() / 2));
 }
 
-/** A refusal holds until somebody changed something; anything else is asked again soon, or when the source says. */
-export function rememberFailureMs(code: string, retryAfterMs: number | null): number {
-  const usualMs = code === 'credential_denied' ? 60 * SECOND : SECOND;
-  return Math.min(Math.max(retryAfterMs ?? usualMs, SECOND), 60 * SECOND);
+/**
+ * A refusal holds until somebody changed something; anything else is asked again soon, or when the source says. Up to a second
+ * more by chance, so that those who were refused in one moment do not come back in one.
+ */
+export function rememberFailureMs(code: string, retryAfterMs: number | null, random: () => number): number {
+  const isDenied = code === 'credential_denied';
+  const usualMs = isDenied ? 60 * SECOND : SECOND;
+  const shortestMs = Math.min(Math.max(retryAfterMs ?? usualMs, SECOND), 60 * SECOND);
+  return isDenied ? shortestMs : shortestMs + Math.floor(random() * SECOND);
+}
+
+/** What a source says of a lifetime, within what is believed: not for ever, and no number that is none. */
+export function believedMs(ttlMs: number): number {
+  return Number.isNaN(ttlMs) ? 0 : Math.min(Math.max(ttlMs, 0), 24 * 60 * 60 * SECOND);
 }

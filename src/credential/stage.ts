@@ -21,6 +21,8 @@ export interface LeaseOptions {
   readonly random: () => number;
   /** 64 where left out. */
   readonly maxLeasesPerWorkload?: number;
+  /** 20,000 where left out. */
+  readonly maxLeasesPerSource?: number;
   /** For the log and the metrics; must not throw. */
   readonly observe?: (event: LeaseEvent) => void;
   /** The key of a credential that no new exchange may get, for who keeps a copy of it; must not throw. */
@@ -49,6 +51,7 @@ export function createStageOver(sources: Sources, options: LeaseOptions): Creden
     clock: options.clock,
     random: options.random,
     maxLeasesPerWorkload: options.maxLeasesPerWorkload ?? 64,
+    maxLeasesPerSource: options.maxLeasesPerSource ?? 20_000,
     observe: options.observe ?? (() => {}),
     onRetired: options.onRetired ?? (() => {}),
   });

@@ -30,6 +30,8 @@ export interface LimitsOptions {
   readonly maxConcurrentPerWorkload: number;
   /** Live leases; a workload that needs more waits for none and is refused. */
   readonly maxLeasesPerWorkload: number;
+  /** Live leases of all workloads together. */
+  readonly maxLeasesPerSource: number;
   /** Of a request body that must be seen whole before it can be sent. */
   readonly maxBufferedBodyBytes: number;
   readonly requestHead: HeadLimits;
