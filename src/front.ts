@@ -10,8 +10,11 @@ import { createPath, openTls, type Path } from './assembly.ts';
 import type { Clock } from './core/clock.ts';
 import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
+import { createSpiffeId } from './core/spiffe-id.ts';
 import type { CredentialStage } from './credential/credential.ts';
+import { JANITOR_NAME } from './credential/options.ts';
 import type { SourceEvent } from './credential/source.ts';
+import type { OrphanReport } from './credential/sources/janitor.ts';
 import { createCredentialStage } from './credential/stage.ts';
 import { type Ground, upstreamOptions } from './ground.ts';
 import type { Endpoint } from './listener/connection.ts';
@@ -23,6 +26,7 @@ import { createLimiter } from './policy/limiter.ts';
 import type { WorkerListing } from './workers/crew.ts';
 import { groupId } from './workload/accounts.ts';
 import { systemCalls } from './workload/system-calls.ts';
+import type { Workload } from './workload/workload.ts';
 
 export interface Front {
   readonly bound: Endpoint;
@@ -136,6 +140,8 @@ export function createCredentials(ground: Ground, clock: Clock, onRetired: (key:
     random: systemRandom,
     onRetired,
     onSourceEvent: (event) => logSourceEvent(ground.log, event),
+    journal: ground.journal,
+    orphans: { self: selfOf(ground), report: (report) => tellOrphans(ground, report) },
   });
 }
 
@@ -150,4 +156,20 @@ const SOURCE_EVENTS: Readonly<Record<SourceEvent['kind'], string>> = {
 function logSourceEvent(log: Log, { source, kind, count, error }: SourceEvent): void {
   if (error === null) log.info(SOURCE_EVENTS[kind], { source, count });
   else log.warn(SOURCE_EVENTS[kind], { source, ...errorFacts(error) });
+}
+
+/** As whom the proxy itself speaks to Vault. */
+function selfOf({ current }: Ground): Workload {
+  const spiffeId = createSpiffeId(current.configuration.proxy.trustDomain, `/${JANITOR_NAME}`);
+  const placeholders = { apiKey: '', awsAccessKeyId: '', awsSecretAccessKey: '' };
+  return { name: JANITOR_NAME, spiffeId, instance: null, placeholders, evidence: [] };
+}
+
+function tellOrphans({ log, audit }: Ground, report: OrphanReport): void {
+  const { source, revoked, ended, left, endsAt, reason } = report;
+  const until = endsAt === null ? null : new Date(endsAt).toISOString();
+  audit.note({ kind: 'orphans', source, revoked, ended, left, until, reason });
+  const facts = { source, revoked, ended, left, until, reason };
+  if (left === 0) log.info('what a run before had left is revoked', facts);
+  else log.warn('a run before has left what cannot be revoked; it ends by itself', facts);
 }

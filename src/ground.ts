@@ -8,17 +8,19 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getCACertificates } from 'node:tls';
-import { createLog, type Log } from './admin/log.ts';
+import { createLog, errorFacts, type Log } from './admin/log.ts';
 import { type AuditSink, type AuditStage, createAuditStage } from './audit/exchange-record.ts';
 import { openFileSink } from './audit/sinks/file-sink.ts';
 import type { Configuration } from './config/configuration.ts';
 import type { Clock } from './core/clock.ts';
 import type { Closers } from './core/closers.ts';
+import type { LeaseJournal } from './credential/journal.ts';
 import { type TakeVariable, Variables } from './credential/sources/variables.ts';
 import { type Issuing, openIssuing } from './issuing.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SandboxOptions } from './sandbox/options.ts';
 import { makeStateDirectory, openKeyFile } from './store/key-file.ts';
+import { openLeaseJournal } from './store/lease-journal.ts';
 import { type BundleFiles, openCaFiles, writeBundles } from './tunnel/ca-files.ts';
 import { createCaKey, createIssuingCa, type IssuingCa } from './tunnel/issuing-ca.ts';
 import type { UpstreamOptions } from './upstream/options.ts';
@@ -67,6 +69,7 @@ export interface Ground extends Issuing {
   readonly workload: WorkloadStage;
   readonly attestation: OpenAttestation;
   readonly sandbox: Sandbox | null;
+  readonly journal: LeaseJournal;
 }
 
 export async function openGround(
@@ -87,6 +90,12 @@ export async function openGround(
   const sink = openFileSink(proxy.audit, clock);
   const audit = createAuditStage(sink, clock);
   closers.push(() => audit.close());
+  const journal = openLeaseJournal({
+    path: join(proxy.stateDirectory, 'leases.journal'),
+    ...{ ownUid: options.ownUid, clock },
+    onFailure: (error) => log.error('the journal of leases failed', errorFacts(error)),
+  });
+  closers.push(async () => journal.close());
   const placeholderKey = openKeyFile(join(proxy.stateDirectory, 'placeholder.key'), options.ownUid, () =>
     randomBytes(32),
   );
@@ -121,6 +130,7 @@ export async function openGround(
     attestation,
     ...issuing,
     sandbox,
+    journal,
   };
 }
 

@@ -8,6 +8,7 @@
 import { EgressError } from '../core/errors.ts';
 import { formatIp, parseIp, unmapped } from '../core/ip-address.ts';
 import { createSpiffeId } from '../core/spiffe-id.ts';
+import { JANITOR_NAME } from '../credential/options.ts';
 import type { AttestationOptions, SelectorKey, SelectorOptions, WorkloadIdentityOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
 import { checkContainers } from './compile-containers.ts';
@@ -48,6 +49,11 @@ export function compileIdentity(
   const { metadata, spec } = document;
   const namespace = namespaceOf(metadata);
   const workload = qualify(namespace, spec.workloadID);
+  if (workload === JANITOR_NAME) {
+    const path = ['spec', 'workloadID'];
+    problems.add(raw.at(path), path, `${quoted(spec.workloadID)} is the proxy's own name`, 'choose another name');
+    return null;
+  }
   if (LIKE_INSTANCE.test(workload)) {
     const path = ['spec', 'workloadID'];
     problems.add(

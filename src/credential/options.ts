@@ -8,6 +8,9 @@ export interface VaultAuthOptions {
   readonly audience: readonly string[];
 }
 
+/** Name that the proxy itself has as a workload; no WorkloadIdentity may have it. */
+export const JANITOR_NAME = 'countersign/janitor';
+
 /** Text that may hold `{{workload.id}}`, `{{workload.spiffeId}}`, `{{workload.instance}}`. */
 export type TemplateText = string;
 
@@ -27,6 +30,8 @@ export interface VaultSourceOptions {
   readonly parameters: Readonly<Record<string, string>>;
   /** Part of the credential → field of the engine's data. Null: by the engine's shape. */
   readonly fields: Readonly<Record<string, string>> | null;
+  /** Role of `auth` at which the proxy itself may revoke what a crash has left behind; absent: nobody does. */
+  readonly revocationRole?: string;
 }
 
 /** Part of the credential → name of the field. */

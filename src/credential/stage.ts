@@ -7,11 +7,13 @@
  * Not here: leases (lease-cache.ts), where credentials come from (sources/).
  */
 import type { Clock } from '../core/clock.ts';
+import type { Workload } from '../workload/workload.ts';
 import type { BindingStanding, CredentialStage, DeliveryOrder } from './credential.ts';
 import { DELIVERY_SIGN, LeaseCache } from './lease-cache.ts';
 import type { LeaseEvent } from './lease-event.ts';
 import type { CredentialSource } from './source.ts';
 import { SourceDirectory, type SourceDirectoryOptions } from './sources/directory.ts';
+import { Janitor, type OrphanReport } from './sources/janitor.ts';
 
 export type { LeaseEvent } from './lease-event.ts';
 
@@ -38,12 +40,31 @@ export interface Sources {
 
 const deliveredBinding = ({ binding, way }: DeliveryOrder): string => `${binding}${DELIVERY_SIGN}${way}`;
 
+/** Who revokes what a run before has left, and how that went. */
+export interface OrphanOptions {
+  /** The proxy as a workload of its own. */
+  readonly self: Workload;
+  /** Must not throw. */
+  readonly report: (report: OrphanReport) => void;
+}
+
 export function createCredentialStage(
-  options: Omit<SourceDirectoryOptions, 'changed'> & LeaseOptions,
+  options: Omit<SourceDirectoryOptions, 'changed'> & LeaseOptions & { readonly orphans?: OrphanOptions },
 ): CredentialStage {
-  const directory = new SourceDirectory({ ...options, changed: (name) => void stage.rotate(name) });
-  const stage = createStageOver(directory, options);
-  return stage;
+  const { clock, random, mintToken, journal, orphans } = options;
+  const sources = new SourceDirectory({ ...options, changed: (name) => void stage.rotate(name) });
+  const stage = createStageOver(sources, options);
+  if (journal === undefined || orphans === undefined) return stage;
+  const sourceOf = (name: string) => sources.vaultOf(name);
+  const janitor = new Janitor({ ...orphans, journal, clock, random, sourceOf, mintToken });
+  void janitor.sweep();
+  return {
+    ...stage,
+    close: (deadlineMs) => {
+      janitor.close();
+      return stage.close(deadlineMs);
+    },
+  };
 }
 
 export function createStageOver(sources: Sources, options: LeaseOptions): CredentialStage {

@@ -53,6 +53,8 @@ export interface VaultClient {
   renewLease(token: VaultToken, leaseId: string, incrementMs: number, signal: AbortSignal): Promise<Renewal>;
   /** Ends the token and every lease that was made with it. */
   revokeSelf(token: VaultToken, signal: AbortSignal): Promise<void>;
+  /** Ends another token and every lease that was made with it. Needs a policy that the default one does not give. */
+  revokeAccessor(token: VaultToken, accessor: string, signal: AbortSignal): Promise<void>;
   /** Needs a policy that the default one does not give. */
   revokeLease(token: VaultToken, leaseId: string, signal: AbortSignal): Promise<void>;
   health(signal: AbortSignal): Promise<HealthState>;
@@ -121,6 +123,10 @@ class Client implements VaultClient {
 
   async revokeSelf(token: VaultToken, signal: AbortSignal): Promise<void> {
     (await this.#post('auth/token/revoke-self', token, {}, signal)).body?.fill(0);
+  }
+
+  async revokeAccessor(token: VaultToken, accessor: string, signal: AbortSignal): Promise<void> {
+    (await this.#post('auth/token/revoke-accessor', token, { accessor }, signal)).body?.fill(0);
   }
 
   async revokeLease(token: VaultToken, leaseId: string, signal: AbortSignal): Promise<void> {

@@ -100,6 +100,10 @@ export class FakeVaultClient implements VaultClient {
     return Promise.reject(new Error('no batch tokens here'));
   }
 
+  revokeAccessor(): Promise<void> {
+    return Promise.reject(new Error('no janitor here'));
+  }
+
   health(): Promise<'active'> {
     return Promise.resolve('active');
   }

@@ -28,6 +28,7 @@ export const vaultShape = z.strictObject({
   jwtAuthMethodPath: mount.optional(),
   auth: z.strictObject({ jwt: z.strictObject({ path: mount.optional() }).optional() }).optional(),
   role: text,
+  revocation: z.strictObject({ role: text }).optional(),
   path: text,
   method: z.enum(['GET', 'POST']).optional(),
   parameters: z.record(z.string(), text).optional(),
@@ -50,6 +51,13 @@ export function compileVault(vault: z.infer<typeof vaultShape>, source: SourceDo
     source.refuseKey(['auth'], 'the auth method is given twice', 'keep jwtAuthMethodPath or auth');
   if (auth !== undefined && auth.jwt === undefined)
     source.refuse(['auth'], '"jwt" is missing', 'write auth: { jwt: {} }');
+  const revocationRole = vault.revocation?.role;
+  if (revocationRole?.includes('{{') === true)
+    source.refuse(
+      ['revocation', 'role'],
+      'the role is for the proxy itself and names no workload',
+      'write a plain name',
+    );
   return {
     kind: 'vault',
     name: source.name,
@@ -66,6 +74,7 @@ export function compileVault(vault: z.infer<typeof vaultShape>, source: SourceDo
     method: vault.method ?? 'GET',
     parameters: { ...vault.parameters },
     fields: source.mapping(['fields'], vault.fields),
+    ...(revocationRole === undefined ? {} : { revocationRole }),
   };
 }
 

@@ -74,6 +74,12 @@ export class SourceDirectory {
     return source;
   }
 
+  /** How to speak with the Vault of a source; null where there is no such source. @throws EgressError `configuration_invalid`. */
+  vaultOf(name: string): { readonly options: VaultSourceOptions; readonly client: VaultClient } | null {
+    const options = this.#options.sources().find((each) => each.name === name);
+    return options?.kind !== 'vault' ? null : { options, client: this.#clientFor(options) };
+  }
+
   async close(): Promise<void> {
     for (const { source } of this.#made.values()) source.close?.();
     await Promise.all([...this.#clients.values()].map((client) => client.close()));

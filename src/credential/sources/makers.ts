@@ -29,7 +29,11 @@ export const MAKERS: { readonly [K in SourceKind]: Maker<K> } = {
     loadedLater(options.name, async () => (await import('./exec.ts')).createExecSource(options, parts)),
   keyring: (options, parts) =>
     loadedLater(options.name, async () => (await import('./keyring.ts')).createKeyringSource(options, parts)),
-  vault: (options, parts, form) => createVaultSource({ ...parts, options, client: parts.vaultClient(options), form }),
+  vault: (options, { journal, ...parts }, form) => {
+    // The sandbox's Vault ends with the process, and all its leases with it.
+    const noted = journal === undefined || options.address === 'sandbox' ? {} : { journal };
+    return createVaultSource({ ...parts, ...noted, options, client: parts.vaultClient(options), form });
+  },
   oauth2: (options, parts) =>
     loadedLater(options.name, async () => {
       const { createOAuth2Source } = await import('./oauth2.ts');

@@ -1,8 +1,10 @@
 /** What sources of any kind may need; directory.ts hands it to their makers. */
+
 import type { Clock } from '../../core/clock.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { VaultClient } from '../../vault/client.ts';
 import type { Workload } from '../../workload/workload.ts';
+import type { LeaseJournal } from '../journal.ts';
 import type { ProviderEndpoint, VaultSourceOptions } from '../options.ts';
 import type { SourceEvent } from '../source.ts';
 import type { HttpsCaller } from './https-call.ts';
@@ -28,6 +30,8 @@ export interface SourceParts {
   readonly vaultClient: (options: VaultSourceOptions) => VaultClient;
   /** Likewise. @throws EgressError `configuration_invalid`. */
   readonly httpsCaller: (endpoint: ProviderEndpoint) => HttpsCaller;
+  /** Where what a crash would leave is noted; absent: nowhere. */
+  readonly journal?: LeaseJournal;
   /** What sources do by themselves; must not throw. */
   readonly onSourceEvent?: (event: SourceEvent) => void;
 }

@@ -14,6 +14,7 @@ import type { VaultClient, VaultReply, VaultToken } from '../../vault/client.ts'
 import { destroySecrets } from '../../vault/json.ts';
 import type { Workload } from '../../workload/workload.ts';
 import type { DeliveryOrder } from '../credential.ts';
+import type { JournalNote, LeaseJournal } from '../journal.ts';
 import type { VaultSourceOptions } from '../options.ts';
 import { type CredentialSource, destroyParts, type Grant } from '../source.ts';
 import { expandTemplate } from '../template.ts';
@@ -28,6 +29,8 @@ export interface VaultSourceParts {
   mintToken(workload: Workload, audience: readonly string[]): Promise<Secret>;
   /** `document`: grants hold the engine's answer as it was sent, and nothing else. */
   readonly form?: DeliveryOrder['form'];
+  /** Where tokens are noted before they are used; absent: a crash leaves what it leaves. */
+  readonly journal?: LeaseJournal;
 }
 
 /** What has no lease of its own is read again after this time at the latest. */
@@ -51,6 +54,8 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
   const jwt = await source.mintToken(workload, audience);
   const loginAt = clock.monotonicMs();
   const token = await client.login(mount, { role, jwt }, signal).finally(() => jwt.destroy());
+  const tokenEndsAt = endOfToken(loginAt, token.leaseDurationMs);
+  const note = noteIn(source, workload, tokenEndsAt, { accessor: token.accessor, leaseId: '' });
   try {
     const readAt = clock.monotonicMs();
     const { method, parameters } = options;
@@ -61,8 +66,9 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
       token,
       reply,
       parts: isWhole ? wholeOf(reply) : partsOf(reply.data, options.fields),
-      loginAt,
+      tokenEndsAt,
       leaseEndsAt,
+      note: note ?? noteIn(source, workload, tokenEndsAt, { accessor: '', leaseId: reply.leaseId }),
     });
     if (grant.expiresAtMonotonicMs > clock.monotonicMs()) return grant;
     destroyParts(grant);
@@ -71,7 +77,7 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
     });
   } catch (thrown) {
     // Ends what the read may have left behind. Who waits is told at once where it was given up (../deadline.ts).
-    await endToken(source, token, null, AbortSignal.timeout(CLEANUP_MS)).catch(() => {});
+    await endToken(source, token, null, note, AbortSignal.timeout(CLEANUP_MS)).catch(() => {});
     throw token.numUses === 1 ? withSingleUseHint(thrown) : thrown;
   }
 }
@@ -81,6 +87,23 @@ function wholeOf({ data, document }: VaultReply): Parts {
   destroySecrets(data);
   if (document === null) throw new EgressError('internal', { detail: 'the answer was not kept' });
   return new Map([['document', document]]);
+}
+
+/** The token where it can be revoked, and all that it makes with it; otherwise the lease. Null where there is neither. */
+function noteIn(
+  { journal, options, clock }: VaultSourceParts,
+  workload: Workload,
+  endsAtMonotonicMs: number,
+  { accessor, leaseId }: { readonly accessor: string; readonly leaseId: string },
+): JournalNote | null {
+  if (journal === undefined || (accessor === '' && leaseId === '')) return null;
+  return journal.note({
+    source: options.name,
+    workload: workload.name,
+    accessor: accessor === '' ? null : accessor,
+    leaseId: leaseId === '' ? null : leaseId,
+    endsAt: Math.round(clock.now() + endsAtMonotonicMs - clock.monotonicMs()),
+  });
 }
 
 const endOf = (startMs: number, ttlMs: number): number => startMs + Math.min(ttlMs, MAX_LEASE_MS);
@@ -100,8 +123,9 @@ interface VaultGrantParts {
   readonly token: VaultToken;
   readonly reply: VaultReply;
   readonly parts: Parts;
-  readonly loginAt: number;
+  readonly tokenEndsAt: number;
   readonly leaseEndsAt: number;
+  readonly note: JournalNote | null;
 }
 
 class VaultGrant implements Grant {
@@ -113,13 +137,15 @@ class VaultGrant implements Grant {
   readonly #source: VaultSourceParts;
   readonly #token: VaultToken;
   readonly #incrementMs: number;
+  readonly #note: JournalNote | null;
   #tokenEndsAt: number;
 
-  constructor(source: VaultSourceParts, { token, reply, parts, loginAt, leaseEndsAt }: VaultGrantParts) {
+  constructor(source: VaultSourceParts, { token, reply, parts, tokenEndsAt, leaseEndsAt, note }: VaultGrantParts) {
     this.#source = source;
     this.#token = token;
     this.#incrementMs = reply.leaseDurationMs;
-    this.#tokenEndsAt = endOfToken(loginAt, token.leaseDurationMs);
+    this.#tokenEndsAt = tokenEndsAt;
+    this.#note = note;
     this.parts = parts;
     this.leaseId = reply.leaseId === '' ? null : reply.leaseId;
     this.accessor = token.accessor === '' ? null : token.accessor;
@@ -134,6 +160,7 @@ class VaultGrant implements Grant {
     if (this.#token.renewable) {
       const startMs = clock.monotonicMs();
       this.#tokenEndsAt = endOfToken(startMs, (await client.renewToken(this.#token, signal)).leaseDurationMs);
+      this.#note?.extend(Math.round(clock.now() + this.#tokenEndsAt - clock.monotonicMs()));
     }
     const startMs = clock.monotonicMs();
     const lease = await client.renewLease(this.#token, this.leaseId ?? '', this.#incrementMs, signal);
@@ -141,7 +168,7 @@ class VaultGrant implements Grant {
   }
 
   revoke(signal: AbortSignal): Promise<void> {
-    return endToken(this.#source, this.#token, this.leaseId, signal);
+    return endToken(this.#source, this.#token, this.leaseId, this.#note, signal);
   }
 }
 
@@ -150,6 +177,7 @@ async function endToken(
   source: VaultSourceParts,
   token: VaultToken,
   leaseId: string | null,
+  note: JournalNote | null,
   signal: AbortSignal,
 ): Promise<void> {
   try {
@@ -158,6 +186,7 @@ async function endToken(
     } else if (token.numUses !== 1) {
       await source.client.revokeSelf(token, signal);
     }
+    note?.end();
   } finally {
     token.token.destroy();
   }

@@ -72,6 +72,12 @@ describe('the times of instances', () => {
 });
 
 describe('the name of a workload', () => {
+  it('is not the proxy’s own', () => {
+    expect(problemsOf(document('WorkloadIdentity', 'agent', '{ workloadID: countersign/janitor }'))).toEqual([
+      expect.stringMatching(/is the proxy's own name/),
+    ]);
+  });
+
   it.each(['i-0123456789abcdef', 'agent/i-0123456789abcdef'])('is not %s, which could be an instance', (workload) => {
     expect(problemsOf(document('WorkloadIdentity', 'agent', `{ workloadID: ${workload} }`))).toEqual([
       expect.stringMatching(/ends like the id of an instance/),

@@ -127,6 +127,10 @@ describe('sources and identities that are refused', () => {
       address('sandbox'),
       '5:27 spec.vault.address: there is no sandbox; add "sandbox: {}" to the Proxy document, or write the address of your Vault',
     ],
+    'a role of the proxy itself that names a workload': [
+      vault('revocation: { role: "janitor-{{workload.id}}" }'),
+      '5:86 spec.vault.revocation.role: the role is for the proxy itself and names no workload; write a plain name',
+    ],
     'an unknown name in braces': [
       kv('kv/{{workload.ids}}'),
       '5:55 spec.vault.path: the path has the unknown name "{{workload.ids}}"; did you mean {{workload.id}}?',

@@ -2,7 +2,7 @@
  * Duty: a Vault with a role that every workload may log in to, an engine that makes leases, and a signer of workload tokens.
  * In → Out: address and root token → sources of the product, tokens.
  */
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { SignJWT } from 'jose';
 import type { Clock } from '../../../src/core/clock.ts';
 import { Secret } from '../../../src/core/secret.ts';
@@ -14,6 +14,20 @@ export interface LeaseWorld {
 }
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+export const SIGNING_KEY_PEM = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+
+/** A workload token, as the proxy's issuer makes them. */
+export async function mintWith(keyPem: string, workload: string, clock: Clock): Promise<Secret> {
+  const now = Math.floor(clock.now() / 1_000);
+  const token = await new SignJWT({})
+    .setProtectedHeader({ alg: 'ES256' })
+    .setSubject(`spiffe://example.org/${workload}`)
+    .setAudience('vault')
+    .setIssuedAt(now)
+    .setExpirationTime(now + 300)
+    .sign(createPrivateKey(keyPem));
+  return Secret.copyOf(Buffer.from(token));
+}
 
 export interface LeaseWorldOptions {
   readonly leaseTtl: string;
@@ -64,16 +78,6 @@ export async function openLeaseWorld(
         ...{ path: 'openai/creds/agents', fields: null, ...source },
       },
     ],
-    mint: async (workload) => {
-      const now = Math.floor(clock.now() / 1_000);
-      const token = await new SignJWT({})
-        .setProtectedHeader({ alg: 'ES256' })
-        .setSubject(`spiffe://example.org/${workload}`)
-        .setAudience('vault')
-        .setIssuedAt(now)
-        .setExpirationTime(now + 300)
-        .sign(privateKey);
-      return Secret.copyOf(Buffer.from(token));
-    },
+    mint: (workload) => mintWith(SIGNING_KEY_PEM, workload, clock),
   };
 }

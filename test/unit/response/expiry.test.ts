@@ -18,7 +18,10 @@ function response(
   const facts = { ...permit().facts, service: { name: 's', addresses: [], preset } };
   const body = bodyOf(Buffer.from(text));
   return {
-    request: { permit: { facts }, credential: credential as Credential | null } as unknown as UpstreamResponse['request'],
+    request: {
+      permit: { facts },
+      credential: credential as Credential | null,
+    } as unknown as UpstreamResponse['request'],
     head: {
       ...{ status, reason: '', version: '1.1', keepAlive: true },
       headers: HeaderList.of(...fields),
