@@ -129,6 +129,7 @@ async function serve(options: StartOptions, ground: Ground, front: Front, closer
     health: () => running.health(),
     metrics: () => front.metrics(),
     status: () => running.status(),
+    leases: () => running.leases(),
     instances: running.instances,
     sources: { rotate: (source, by) => running.rotate(source, by) },
     reload: () => running.reload(),

@@ -13,6 +13,7 @@ import type { Clock } from './core/clock.ts';
 import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
 import type { CredentialStage } from './credential/credential.ts';
+import type { LeaseEvent } from './credential/lease-event.ts';
 import { createCredentials, type Front } from './front.ts';
 import { type Ground, upstreamOptions } from './ground.ts';
 import { findFreeEndpoint } from './listener/explicit.ts';
@@ -41,7 +42,12 @@ export async function openCrewFront(
     tls === null
       ? null
       : await findFreeEndpoint({ ...tls, ...listen, address: tls.address, port: tls.port, key: 'tls' });
-  const credential = createCredentials(ground, clock, (key) => crew.leaseRetired(key));
+  const credential = createCredentials(
+    ground,
+    clock,
+    (key) => crew.leaseRetired(key),
+    (event) => counters.lease(event),
+  );
   const stages = ownerStages(ground, credential, clock);
   const counters = new Counters(ground, credential);
   const crew = new Crew({
@@ -169,7 +175,12 @@ class Counters {
       openConnections: () => 0,
       liveLeases: () => credential.list().length,
       liveInstances: () => ground.instances.count,
+      leases: () => credential.list(),
     });
+  }
+
+  lease(event: LeaseEvent): void {
+    this.#own.lease(event);
   }
 
   workerEnded(worker: number): void {

@@ -12,6 +12,7 @@ import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
 import { createSpiffeId } from './core/spiffe-id.ts';
 import type { CredentialStage } from './credential/credential.ts';
+import type { LeaseEvent } from './credential/lease-event.ts';
 import { JANITOR_NAME } from './credential/options.ts';
 import type { SourceEvent } from './credential/source.ts';
 import type { OrphanReport } from './credential/sources/janitor.ts';
@@ -52,13 +53,19 @@ export interface Front {
 export async function openFront(ground: Ground, clock: Clock, closers: Closers): Promise<Front> {
   const { configuration } = ground.current;
   const { proxy } = configuration;
-  const credential = createCredentials(ground, clock, (key) => path.forget(key));
+  const credential = createCredentials(
+    ground,
+    clock,
+    (key) => path.forget(key),
+    (event) => metrics.lease(event),
+  );
   const limiter = createLimiter(clock);
   const metrics = createMetrics({
     openConnections: () =>
       (listener?.openConnections ?? 0) + (unix?.openConnections ?? 0) + (tls?.openConnections ?? 0),
     liveLeases: () => credential.list().length,
     liveInstances: () => ground.instances.count,
+    leases: () => credential.list(),
   });
   const path = createPath(
     {
@@ -125,7 +132,12 @@ async function openUnix(
 /** Between 0 and 1, for jitter only. */
 const systemRandom = (): number => randomInt(2 ** 32) / 2 ** 32;
 
-export function createCredentials(ground: Ground, clock: Clock, onRetired: (key: string) => void): CredentialStage {
+export function createCredentials(
+  ground: Ground,
+  clock: Clock,
+  onRetired: (key: string) => void,
+  count: (event: LeaseEvent) => void,
+): CredentialStage {
   const { limits } = ground.current.configuration.proxy;
   return createCredentialStage({
     sources: () => ground.current.configuration.sources,
@@ -139,10 +151,26 @@ export function createCredentials(ground: Ground, clock: Clock, onRetired: (key:
     clock,
     random: systemRandom,
     onRetired,
+    observe: (event) => {
+      count(event);
+      tellLease(ground, event);
+    },
     onSourceEvent: (event) => logSourceEvent(ground.log, event),
     journal: ground.journal,
     orphans: { self: selfOf(ground), report: (report) => tellOrphans(ground, report) },
   });
+}
+
+/** On record is what Vault has on record too; failures, of which there may be many, are for log and metrics. */
+const RECORDED: ReadonlySet<LeaseEvent['kind']> = new Set(['obtained', 'renewed', 'revoked', 'revoke_failed']);
+
+function tellLease({ log, audit }: Ground, event: LeaseEvent): void {
+  const { kind, workload, instance, binding, source, generation, lease, code } = event;
+  const names = { workload, instance, binding, source };
+  if (kind === 'failed') log.warn('a lease could not be obtained', { ...names, code });
+  if (!RECORDED.has(kind)) return;
+  const { idPrefix = null, accessor = null } = lease ?? {};
+  audit.note({ kind: 'lease', event: kind, ...names, generation, lease: idPrefix, accessor });
 }
 
 const SOURCE_EVENTS: Readonly<Record<SourceEvent['kind'], string>> = {

@@ -3,11 +3,17 @@
  * Holds: label values come from the policy and the tables of core/, never from the wire, so their number is bounded.
  * Source: Prometheus exposition format 0.0.4; names after the conventions of prometheus.io/docs/practices/naming.
  */
+
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { LeaseListing } from '../credential/credential.ts';
+import type { LeaseEvent } from '../credential/lease-event.ts';
+import { createLeaseMetrics } from './lease-metrics.ts';
 
 export interface Metrics {
   exchange(service: string, outcome: string, seconds: number, scrubbed: number): void;
   refusal(code: string): void;
+  /** Something happened to a lease; counted where `leases` was given. */
+  lease(event: LeaseEvent): void;
   text(): Promise<string>;
   /** For `sumMetrics`. */
   json(): Promise<string>;
@@ -17,6 +23,8 @@ export interface MetricSources {
   openConnections(): number;
   liveLeases(): number;
   liveInstances(): number;
+  /** Only where this process has the leases. */
+  leases?(): readonly Pick<LeaseListing, 'source' | 'state' | 'remainingMs'>[];
 }
 
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -79,6 +87,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       histogram.observe(seconds);
       if (scrubbed > 0) scrubs.labels(service).inc(scrubbed);
     },
+    lease: sources.leases === undefined ? () => {} : createLeaseMetrics(registry, sources.leases),
     refusal: (code) => refusals.labels(code).inc(),
     text: () => registry.metrics(),
     json: async () => JSON.stringify(await registry.getMetricsAsJSON()),

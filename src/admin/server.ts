@@ -1,5 +1,5 @@
 /**
- * Duty: the operator's way in: health, metrics, instances, sources, status, reload, the issuer's keys.
+ * Duty: the operator's way in: health, metrics, instances, leases, sources, status, reload, the issuer's keys.
  * In → Out: HTTP on a unix socket of mode 0600 → JSON.
  * Holds: never on TCP; whoever can open the socket is the proxy's own user (or root), which is the authentication.
  * Fails: problem documents like the proxy's own.
@@ -9,7 +9,9 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { EgressError, ERRORS, toEgressError } from '../core/errors.ts';
+import type { LeaseListing } from '../credential/credential.ts';
 import { type InstanceActions, instanceCall } from './instance-calls.ts';
+import { leasesFor } from './lease-calls.ts';
 import { METRICS_CONTENT_TYPE } from './metrics.ts';
 import { type SourceActions, sourceCall } from './source-calls.ts';
 
@@ -17,6 +19,7 @@ export interface AdminActions {
   health(): { readonly ready: boolean; readonly [fact: string]: unknown };
   metrics(): Promise<string>;
   status(): unknown;
+  leases(): readonly LeaseListing[];
   readonly instances: InstanceActions;
   readonly sources: SourceActions;
   reload(): Promise<unknown>;
@@ -129,6 +132,8 @@ async function route(actions: AdminActions, request: IncomingMessage, response: 
       return;
     case 'GET /v1/status':
       return send(response, 200, actions.status());
+    case 'GET /v1/leases':
+      return send(response, 200, leasesFor(call.query, actions.leases()));
     case 'POST /v1/reload':
       return send(response, 200, await actions.reload());
     case 'POST /v1/issuer/rotate':
@@ -137,7 +142,7 @@ async function route(actions: AdminActions, request: IncomingMessage, response: 
       return send(response, 404, {
         code: 'not_found',
         title: 'There is no such call',
-        detail: `known are GET /healthz, GET /metrics, GET /v1/status, POST /v1/reload, POST /v1/sources/{name}/rotate, POST /v1/issuer/rotate, GET and POST /v1/instances, and GET, PATCH and DELETE /v1/instances/{id}`,
+        detail: `known are GET /healthz, GET /metrics, GET /v1/status, GET /v1/leases, POST /v1/reload, POST /v1/sources/{name}/rotate, POST /v1/issuer/rotate, GET and POST /v1/instances, and GET, PATCH and DELETE /v1/instances/{id}`,
       });
   }
 }

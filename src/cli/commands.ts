@@ -13,6 +13,7 @@ import { explain } from './explain.ts';
 import { commandHelp, overview } from './help.ts';
 import { instance } from './instance.ts';
 import { issuer } from './issuer.ts';
+import { leases } from './leases.ts';
 import { rotate } from './rotate.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
@@ -22,7 +23,19 @@ import { isWorker, runWorker } from './worker.ts';
 
 export type { Signal, Terminal };
 
-export const COMMANDS: readonly Command[] = [start, run, env, instance, rotate, check, explain, status, ca, issuer];
+export const COMMANDS: readonly Command[] = [
+  start,
+  run,
+  env,
+  instance,
+  rotate,
+  check,
+  explain,
+  status,
+  leases,
+  ca,
+  issuer,
+];
 
 /** Have no help of their own. */
 const OTHERS: readonly string[] = ['completion', 'version', 'help'];

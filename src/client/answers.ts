@@ -80,6 +80,21 @@ export interface LeaseListing {
   readonly generation: number;
   /** Exchanges that hold it, or worker processes. */
   readonly inUse: number;
+  /** `draining`: it serves those that hold it, and no new request. */
+  readonly state: 'current' | 'draining';
+  /** Since it was obtained, whatever the clocks say. */
+  readonly ageMs: number;
+  /** Until it ends, or 0. */
+  readonly remainingMs: number;
+  readonly lease: {
+    /** First 24 characters of the lease id; null for sources without leases. */
+    readonly idPrefix: string | null;
+    /** Of the token that owns the lease. */
+    readonly accessor: string | null;
+    /** Epoch `ms`. */
+    readonly expiresAt: number;
+    readonly renewable: boolean;
+  };
 }
 
 /**

@@ -10,6 +10,7 @@ import type {
   InstanceAnswer,
   InstanceListing,
   InstancePage,
+  LeaseListing,
   ProxyStatus,
   Revocation,
   ScopeRule,
@@ -17,7 +18,16 @@ import type {
 } from './answers.ts';
 import { socketIn } from './default-socket.ts';
 
-export type { InstanceAnswer, InstanceListing, InstancePage, ProxyStatus, Revocation, ScopeRule, SourceRotation };
+export type {
+  InstanceAnswer,
+  InstanceListing,
+  InstancePage,
+  LeaseListing,
+  ProxyStatus,
+  Revocation,
+  ScopeRule,
+  SourceRotation,
+};
 export { AdminRefusal, AdminUnreachable };
 
 export interface ClientOptions {
@@ -55,6 +65,13 @@ export interface ListOptions extends CallOptions {
   readonly after?: string;
 }
 
+export interface LeasesOptions extends CallOptions {
+  readonly workload?: string;
+  readonly instance?: string;
+  readonly binding?: string;
+  readonly source?: string;
+}
+
 export interface ExtendOptions extends CallOptions {
   /** From now on, as far as `instances.maxTtl` allows since the creation; never shortens. */
   readonly ttl: string;
@@ -75,6 +92,8 @@ export interface Client {
   /** A new generation of every lease of the CredentialSource. @throws AdminRefusal `source_unknown`. */
   rotate(source: string, options?: CallOptions): Promise<SourceRotation>;
   status(options?: CallOptions): Promise<ProxyStatus>;
+  /** Those that end first before the others. */
+  leases(options?: LeasesOptions): Promise<readonly LeaseListing[]>;
 }
 
 /** What is on its way is waited for, then the source is asked. */
@@ -98,6 +117,11 @@ export function createClient(options: ClientOptions = {}): Client {
       return (await callAdmin(socketPath, 'POST', path, undefined, options)) as SourceRotation;
     },
     status: (given = {}) => call('GET', '/v1/status', given),
+    leases: async ({ signal, ...filters } = {}) => {
+      const query = new URLSearchParams(filters);
+      const path = `/v1/leases${query.size === 0 ? '' : `?${query}`}`;
+      return (await call<{ readonly leases: readonly LeaseListing[] }>('GET', path, signalled(signal))).leases;
+    },
   };
 }
 

@@ -91,6 +91,11 @@ export interface LeaseListing {
   readonly source: string;
   readonly generation: number;
   readonly inUse: number;
+  /** `draining`: given to no new exchange. */
+  readonly state: 'current' | 'draining';
+  /** Both by the monotonic clock. */
+  readonly ageMs: number;
+  readonly remainingMs: number;
   readonly lease: LeaseFacts;
 }
 

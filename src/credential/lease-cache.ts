@@ -80,7 +80,7 @@ export class LeaseCache {
         if (this.#slots.get(slot.subject.key) === slot) this.#slots.delete(slot.subject.key);
         this.#disown(slot.subject.workload.instance, (own) => own.slots.delete(slot));
       },
-      observe: (slot, kind, error) => this.#observe(slot, kind, error?.code ?? null),
+      observe: (slot, kind, error) => this.#observe(slot, kind, error?.code ?? null, slot.lease),
     };
   }
 
@@ -169,6 +169,7 @@ export class LeaseCache {
   }
 
   list(): readonly LeaseListing[] {
+    const now = this.#options.clock.monotonicMs();
     return [...this.#leases.keys()].map((lease) => ({
       workload: lease.names.workload,
       instance: lease.names.instance,
@@ -176,6 +177,9 @@ export class LeaseCache {
       source: lease.names.source,
       generation: lease.names.generation,
       inUse: lease.inUse,
+      state: lease.isCurrent ? 'current' : 'draining',
+      ageMs: Math.round(now - lease.startedAtMs),
+      remainingMs: Math.max(0, Math.round(lease.endsAtMs - now)),
       lease: lease.credential.lease,
     }));
   }
@@ -258,7 +262,7 @@ export class LeaseCache {
       clock: this.#options.clock,
       revoke: async () => {
         const worked = await this.#end(grant);
-        this.#observe(slot, worked ? 'revoked' : 'revoke_failed', null);
+        this.#observe(slot, worked ? 'revoked' : 'revoke_failed', null, lease);
         return worked;
       },
       onRetired: () => this.#options.onRetired(lease.names.key),
@@ -307,8 +311,12 @@ export class LeaseCache {
     return ending;
   }
 
-  #observe(slot: LeaseSlot, kind: LeaseEvent['kind'], code: ErrorCode | null): void {
+  #observe(slot: LeaseSlot, kind: LeaseEvent['kind'], code: ErrorCode | null, lease: Lease | null): void {
     const { workload, binding, source } = slot.subject;
-    this.#options.observe({ kind, workload: workload.name, binding, source: source.name, code });
+    this.#options.observe({
+      ...{ kind, workload: workload.name, instance: workload.instance, binding, source: source.name, code },
+      generation: lease?.names.generation ?? null,
+      lease: lease?.credential.lease ?? null,
+    });
   }
 }

@@ -94,6 +94,11 @@ export class LeaseSlot {
     this.#changedAt = host.clock.now();
   }
 
+  /** What new exchanges get. */
+  get lease(): Lease | null {
+    return this.#current;
+  }
+
   get generation(): number {
     return this.#generation;
   }

@@ -48,6 +48,7 @@ export class Lease {
   readonly #parts: LeaseParts;
   #credential: Credential;
   #usableUntilMs = 0;
+  #endsAtMs = 0;
   #inUse = 0;
   #isRetired = false;
   #revocation: Promise<boolean> | null = null;
@@ -69,6 +70,11 @@ export class Lease {
 
   get usableUntilMs(): number {
     return this.#usableUntilMs;
+  }
+
+  /** Monotonic `ms`. */
+  get endsAtMs(): number {
+    return this.#endsAtMs;
   }
 
   get inUse(): number {
@@ -96,6 +102,7 @@ export class Lease {
     const now = clock.monotonicMs();
     const ttlMs = believedMs(expiresAtMonotonicMs - now);
     this.#usableUntilMs = now + usableMs(ttlMs);
+    this.#endsAtMs = now + ttlMs;
     const facts: LeaseFacts = {
       idPrefix: grant.leaseId?.slice(0, SHOWN_LEASE_ID) ?? null,
       accessor: grant.accessor,

@@ -51,6 +51,7 @@ describe('the command line', () => {
       'check',
       'explain',
       'status',
+      'leases',
       'ca',
       'issuer',
       'completion',
@@ -59,7 +60,7 @@ describe('the command line', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
-  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'status', 'ca', 'issuer'])(
+  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'status', 'leases', 'ca', 'issuer'])(
     'has help for %s',
     (command) => {
       const { status, stdout } = countersign([command, '--help']);
