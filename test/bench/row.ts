@@ -47,6 +47,8 @@ export const SQUID_PORT = 19_644;
 export const STREAM_UPSTREAM_PORT = 19_645;
 export const BARE_RELAY_PORT = 19_646;
 export const ATTEST_PORT = 19_647;
+export const LEASE_VAULT_PORT = 19_648;
+export const LEASE_ENGINE_PORT = 19_649;
 
 export function atMost(text: string, values: readonly number[], limit: number, digits = 2): Goal {
   return judge(text, values, digits, (median) => median <= limit);

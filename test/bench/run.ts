@@ -21,6 +21,7 @@ import { generator } from './rows/generator.ts';
 import { instances } from './rows/instances.ts';
 import { keepAlive } from './rows/keep-alive.ts';
 import { latency } from './rows/latency.ts';
+import { herd, leases } from './rows/leases.ts';
 import { sigv4 } from './rows/sigv4.ts';
 import { streams } from './rows/streams.ts';
 import { workers } from './rows/workers.ts';
@@ -35,6 +36,8 @@ const ROWS: readonly Row[] = [
   workers,
   instances,
   attest,
+  leases,
+  herd,
   generator,
 ];
 const EXIT_USAGE = 64;
