@@ -24,10 +24,12 @@ export interface JournalNote {
   extend(endsAt: number): void;
   /** It is revoked. Idempotent. */
   end(): void;
+  /** It could not be revoked: an orphan from now on. */
+  abandon(): void;
 }
 
 export interface LeaseJournal {
-  /** What a run before this one left, and nobody has revoked since. */
+  /** What a run before this one left or this one abandoned, and nobody has revoked since. */
   orphans(): readonly Orphan[];
   /** On record when this returns. Never throws. */
   note(facts: JournalFacts): JournalNote;

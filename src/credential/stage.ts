@@ -53,15 +53,20 @@ export function createCredentialStage(
 ): CredentialStage {
   const { clock, random, mintToken, journal, orphans } = options;
   const sources = new SourceDirectory({ ...options, changed: (name) => void stage.rotate(name) });
-  const stage = createStageOver(sources, options);
+  let janitor: Janitor | null = null;
+  const observe = (event: LeaseEvent): void => {
+    options.observe?.(event);
+    if (event.kind === 'revoke_failed') janitor?.wake();
+  };
+  const stage = createStageOver(sources, { ...options, observe });
   if (journal === undefined || orphans === undefined) return stage;
   const sourceOf = (name: string) => sources.vaultOf(name);
-  const janitor = new Janitor({ ...orphans, journal, clock, random, sourceOf, mintToken });
+  janitor = new Janitor({ ...orphans, journal, clock, random, sourceOf, mintToken });
   void janitor.sweep();
   return {
     ...stage,
     close: (deadlineMs) => {
-      janitor.close();
+      janitor?.close();
       return stage.close(deadlineMs);
     },
   };

@@ -113,7 +113,7 @@ function isOrphan(line: Record<string, unknown>): line is Record<string, unknown
 
 class FileJournal implements OpenLeaseJournal {
   readonly #options: LeaseJournalOptions;
-  readonly #orphans: ReadonlySet<string>;
+  readonly #orphans: Set<string>;
   readonly #live: Entries;
   /** Told apart from the ids of runs before. */
   readonly #run: string;
@@ -150,10 +150,12 @@ class FileJournal implements OpenLeaseJournal {
         this.#append({ more: entry.id, endsAt });
       },
       end: () => this.settle(entry),
+      abandon: () => void (this.#live.has(entry.id) && this.#orphans.add(entry.id)),
     };
   }
 
   settle({ id }: Orphan): void {
+    this.#orphans.delete(id);
     if (!this.#live.delete(id)) return;
     this.#append({ end: id });
     if (this.#lines > this.#compactAtLines) this.#compact();

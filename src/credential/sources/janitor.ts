@@ -43,6 +43,7 @@ export interface JanitorParts {
 }
 
 const CALL_MS = 5_000;
+const WAKE_MS = 30_000;
 
 export class Janitor {
   readonly #parts: JanitorParts;
@@ -54,14 +55,22 @@ export class Janitor {
     this.#parts = parts;
   }
 
+  /** There may be more: sweeps within a minute. */
+  wake(): void {
+    this.#timer ??= this.#parts.clock.schedule(WAKE_MS, () => void this.sweep());
+  }
+
   /** Resolves when every source was tried once; goes on by itself where that failed. */
   async sweep(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = null;
     const bySource = Map.groupBy(this.#parts.journal.orphans(), ({ source }) => source);
     const reports = await Promise.all([...bySource].map(([source, orphans]) => this.#sweepSource(source, orphans)));
     if (this.#end.signal.aborted) return;
-    this.#sweeps++;
-    if (reports.some((report) => report.left > 0 && report.reason !== 'no_role' && report.reason !== 'unknown_source'))
-      this.#timer = this.#parts.clock.schedule(backOffMs(this.#sweeps, this.#parts.random), () => void this.sweep());
+    const isOpen = reports.some(({ left, reason }) => left > 0 && reason !== 'no_role' && reason !== 'unknown_source');
+    this.#sweeps = isOpen ? this.#sweeps + 1 : 0;
+    if (isOpen)
+      this.#timer ??= this.#parts.clock.schedule(backOffMs(this.#sweeps, this.#parts.random), () => void this.sweep());
   }
 
   close(): void {

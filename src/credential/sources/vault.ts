@@ -159,7 +159,8 @@ class VaultGrant implements Grant {
     // The lease ends with the token, so the token comes first.
     if (this.#token.renewable) {
       const startMs = clock.monotonicMs();
-      this.#tokenEndsAt = endOfToken(startMs, (await client.renewToken(this.#token, signal)).leaseDurationMs);
+      // Where it had an end, no time more means none.
+      this.#tokenEndsAt = endOf(startMs, (await client.renewToken(this.#token, signal)).leaseDurationMs);
       this.#note?.extend(Math.round(clock.now() + this.#tokenEndsAt - clock.monotonicMs()));
     }
     const startMs = clock.monotonicMs();
@@ -187,6 +188,9 @@ async function endToken(
       await source.client.revokeSelf(token, signal);
     }
     note?.end();
+  } catch (thrown) {
+    note?.abandon();
+    throw thrown;
   } finally {
     token.token.destroy();
   }

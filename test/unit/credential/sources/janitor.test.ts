@@ -132,6 +132,20 @@ describe('what a crash left', () => {
     expect(vault.liveLeases()).toEqual([]);
   });
 
+  it('is also what this run could not revoke while Vault was away', async () => {
+    const stage = run();
+    const held = await stage.obtain(permit(), never);
+    if (held === null) throw new Error('no credential');
+    vault.outage('drop');
+    stage.retireShared('agent');
+    stage.release(held);
+    await expect.poll(() => vault.liveLeases().length + stage.list().length, { interval: 5 }).toBe(1);
+    vault.outage(false);
+    await clock.advance(30_000);
+    expect(await told()).toMatchObject({ revoked: 1, left: 0 });
+    expect(vault.liveLeases()).toEqual([]);
+  });
+
   it('is nothing after an end in order', async () => {
     const first = run();
     await first.obtain(permit(), never);
