@@ -100,6 +100,11 @@ export class WorkloadScript {
     return message.head;
   }
 
+  /** What of the response under way is still to come, to its proper end. */
+  async receivesRest(body: string): Promise<void> {
+    expect(await patient(textOf(this.#body), 'the rest of the response')).toBe(body);
+  }
+
   /** The response under way was cut: it never looks complete. */
   async isCutOff(): Promise<void> {
     await expect(patient(textOf(this.#body), 'the cut')).rejects.toThrow(
