@@ -7,6 +7,7 @@ import { createCredentialStage, type LeaseEvent } from '../../../src/credential/
 import { createSandboxRegistry } from '../../../src/sandbox/registry.ts';
 import { openSandboxVault, type SandboxVault } from '../../../src/sandbox/vault/server.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
+import { FaultProxy } from '../../fakes/fault-proxy.ts';
 import { openLeaseWorld } from './lease-world.ts';
 import { permit, workload } from './permits.ts';
 
@@ -14,6 +15,7 @@ const MINUTE = 60_000;
 const never = new AbortController().signal;
 let clock: FakeClock;
 let vault: SandboxVault;
+let faults: FaultProxy;
 let stage: CredentialStage;
 let events: LeaseEvent[];
 let mint: (workload: string) => Promise<Secret>;
@@ -22,7 +24,9 @@ beforeEach(async () => {
   clock = new FakeClock();
   vault = await openSandboxVault({ address: '127.0.0.1', port: 0, clock, registry: createSandboxRegistry(clock) });
   events = [];
-  const world = await openLeaseWorld(vault.address, vault.rootToken, { leaseTtl: '1h', clock });
+  faults = await FaultProxy.open(vault.address);
+  const source = { address: faults.address };
+  const world = await openLeaseWorld(vault.address, vault.rootToken, { leaseTtl: '1h', clock, source });
   mint = world.mint;
   stage = createCredentialStage({
     sources: () => world.sources,
@@ -34,7 +38,7 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
-  vault.outage(false);
+  await faults.close();
   await stage.close(1_000);
   await vault.close();
 });
@@ -53,17 +57,17 @@ async function ask(name = 'agent'): Promise<number | EgressError> {
   }
 }
 
-describe.each(['drop', 'hold'] as const)('a Vault that is away (%s)', (outage) => {
+describe.each(['refuse', 'hole', 'cut'] as const)('a Vault that is away (%s)', (fault) => {
   it('for 30 minutes fails no request while leases are valid', async () => {
     expect(await ask()).toBe(1);
     await clock.advance(10 * MINUTE);
-    vault.outage(outage);
+    await faults.set(fault);
     for (let minute = 0; minute < 30; minute++) {
       await clock.advance(MINUTE);
       expect(await ask()).toBe(1);
     }
     expect(vault.liveLeases()).toHaveLength(1);
-    vault.outage(false);
+    await faults.set('none');
     await clock.advance(MINUTE);
     await settle();
     await clock.advance(MINUTE);
@@ -75,7 +79,7 @@ describe.each(['drop', 'hold'] as const)('a Vault that is away (%s)', (outage) =
     expect(await ask()).toBe(1);
     await clock.advance(30 * MINUTE);
     await ask();
-    vault.outage(outage);
+    await faults.set(fault);
     // Real time passes for the calls that fail while told time goes on.
     for (let i = 0; i < 30; i++) {
       await clock.advance(MINUTE);
@@ -89,7 +93,7 @@ describe.each(['drop', 'hold'] as const)('a Vault that is away (%s)', (outage) =
     expect(refused).toMatchObject({ code: expect.stringMatching(/credential_(?:expired|unavailable)/) });
     expect((refused as EgressError).retryAfterMs).toBeGreaterThan(0);
     expect(clock.monotonicMs() - from).toBeLessThan(1_000);
-    vault.outage(false);
+    await faults.set('none');
     const back = clock.monotonicMs();
     let generation = await ask();
     while (typeof generation !== 'number' && clock.monotonicMs() - back < 10_000) {
