@@ -124,7 +124,10 @@ export class LeaseSlot {
     // A replacement may be on its way for a while already, and renew before it fetches; who comes now waits no longer for it.
     const deadlineMs = this.#host.isAway(this.subject.source) ? AWAY_DEADLINE_MS : DEADLINE_MS;
     const timely = within(this.#host.clock, deadlineMs, this.#shutdown.signal, () => flight, ignore);
-    const lease = await untilAborted(timely, signal);
+    const lease = await untilAborted(timely, signal).catch((thrown: unknown) => {
+      const isLate = thrown instanceof EgressError && thrown.code === 'credential_unavailable';
+      throw isLate && this.#hasLapsed ? this.#told(thrown, thrown.retryAfterMs ?? AWAY_DEADLINE_MS) : thrown;
+    });
     if (!lease.isCurrent) throw unavailable('the credential ended while it was obtained');
     this.#isUsed = true;
     return lease.acquire();

@@ -15,7 +15,8 @@ import { fastClock } from '../load/fast-clock.ts';
 const [port = '', speed = '', begin = '', worldFile = '', journalFile = ''] = process.argv.slice(2);
 const clock = fastClock(Number(speed), Number(begin));
 const world = JSON.parse(readFileSync(worldFile, 'utf8')) as { sources: CredentialSourceOptions[]; keyPem: string };
-const counts: Partial<Record<LeaseEvent['kind'], number>> = {};
+/** By kind, and failures by code too. */
+const counts: Record<string, number> = {};
 const journal = openLeaseJournal({
   ...{ path: journalFile, ownUid: process.getuid?.() ?? 0, clock },
   onFailure: (error) => {
@@ -25,8 +26,9 @@ const journal = openLeaseJournal({
 const stage = createCredentialStage({
   ...{ sources: () => world.sources, clock, random: Math.random, sandboxVaultAddress: null, journal },
   mintToken: (caller) => mintWith(world.keyPem, caller.name, clock),
-  observe: ({ kind }) => {
+  observe: ({ kind, code }: LeaseEvent) => {
     counts[kind] = (counts[kind] ?? 0) + 1;
+    if (code !== null) counts[code] = (counts[code] ?? 0) + 1;
   },
 });
 const never = new AbortController().signal;
