@@ -135,7 +135,6 @@ export class LeaseSlot {
 
   /** The upstream says that this lease has expired. True where another may be had. */
   invalidate(lease: Lease): boolean {
-    if (this.#shutdown.signal.aborted) return false;
     // Somebody else was told the same, or it was replaced meanwhile.
     if (lease !== this.#current) return true;
     const now = this.#host.clock.monotonicMs();

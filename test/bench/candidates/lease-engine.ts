@@ -1,10 +1,11 @@
 /**
  * Duty: the lease engine alone: sources, cache and journal of the product, in a process that can be measured.
- * In → Out: port, speed, beginning, world, journal → `POST /fill?count=` (each workload asks once), `POST /herd?name=&count=` (so
+ * In → Out: port, speed, beginning, world, journal → `POST /fill?count=&overMs=` (each workload asks once), `POST /herd?name=&count=` (so
  *   many requests of one workload at once), `GET /figures`.
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialSourceOptions } from '../../../src/credential/options.ts';
 import { createCredentialStage, type LeaseEvent } from '../../../src/credential/stage.ts';
 import { openLeaseJournal } from '../../../src/store/lease-journal.ts';
@@ -38,12 +39,19 @@ async function ask(name: string): Promise<void> {
   if (credential !== null) stage.release(credential);
 }
 
-/** Not all in one turn: so many workloads do not begin in one moment. */
-async function fill(count: number): Promise<void> {
-  const LANES = 40;
+const LANES = 40;
+
+/** Evenly over so much real time. */
+async function fill(count: number, overMs: number): Promise<void> {
+  const from = performance.now();
   let next = 0;
   const lane = async (): Promise<void> => {
-    while (next < count) await ask(`agent-${next++}`);
+    while (next < count) {
+      const each = next++;
+      const waitMs = from + (each / count) * overMs - performance.now();
+      if (waitMs > 0) await sleep(waitMs);
+      await ask(`agent-${each}`);
+    }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
 }
@@ -51,7 +59,7 @@ async function fill(count: number): Promise<void> {
 async function run(path: string, query: URLSearchParams): Promise<object> {
   const count = Number(query.get('count'));
   const from = performance.now();
-  if (path === '/fill') await fill(count);
+  if (path === '/fill') await fill(count, Number(query.get('overMs')));
   if (path === '/herd') await Promise.all(Array.from({ length: count }, () => ask(query.get('name') ?? '')));
   const ms = performance.now() - from;
   if (path === '/figures') globalThis.gc?.();
