@@ -99,8 +99,8 @@ describe.skipIf(!isInMemory('/dev/shm'))('a key in a file (skipped where /dev/sh
         expect(spawnSync('cat', [at('raw')], { uid: ownerUid(), encoding: 'utf8' }).stdout).toBe(keys[1]);
         expect(spawnSync('cat', [at('raw')], { uid: ownerUid() + 1, encoding: 'utf8' }).stdout).toBe('');
       }
-      const lines = () =>
-        sandboxed.auditLines().filter(({ kind, binding: name }) => kind === 'delivery' && name === 'json');
+      const { auditLines } = sandboxed;
+      const lines = () => auditLines().filter(({ kind, binding: name }) => kind === 'delivery' && name === 'json');
       // The file is there before the line that says so.
       await expect.poll(() => lines().length).toBe(2);
       expect(lines()).toMatchObject([

@@ -9,7 +9,7 @@ import { type CredentialSourceOptions, JANITOR_NAME } from '../../src/credential
 import { createCredentialStage } from '../../src/credential/stage.ts';
 import { openLeaseJournal } from '../../src/store/lease-journal.ts';
 import { systemClock } from '../../src/system-clock.ts';
-import { mintWith } from '../unit/credential/lease-world.ts';
+import { mintWith, VAULT_ALONE } from '../unit/credential/lease-world.ts';
 import { permit, workload } from '../unit/credential/permits.ts';
 
 export interface LeaseOrder {
@@ -28,6 +28,7 @@ const journal = openLeaseJournal({
 const self = { ...workload(JANITOR_NAME), spiffeId: createSpiffeId('example.org', `/${JANITOR_NAME}`) };
 const hadOrphans = journal.orphans().length > 0;
 const stage = createCredentialStage({
+  ...VAULT_ALONE,
   ...{ sources: () => order.sources, clock: systemClock, random: Math.random, sandboxVaultAddress: null, journal },
   mintToken: (caller) => mintWith(order.keyPem, caller.name, systemClock),
   orphans: {

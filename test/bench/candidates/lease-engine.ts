@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CredentialSourceOptions } from '../../../src/credential/options.ts';
 import { createCredentialStage, type LeaseEvent } from '../../../src/credential/stage.ts';
 import { openLeaseJournal } from '../../../src/store/lease-journal.ts';
-import { mintWith } from '../../unit/credential/lease-world.ts';
+import { mintWith, VAULT_ALONE } from '../../unit/credential/lease-world.ts';
 import { permit, workload } from '../../unit/credential/permits.ts';
 import { fastClock } from '../load/fast-clock.ts';
 
@@ -25,6 +25,7 @@ const journal = openLeaseJournal({
   },
 });
 const stage = createCredentialStage({
+  ...VAULT_ALONE,
   ...{ sources: () => world.sources, clock, random: Math.random, sandboxVaultAddress: null, journal },
   mintToken: (caller) => mintWith(world.keyPem, caller.name, clock),
   observe: ({ kind, code }: LeaseEvent) => {

@@ -6,10 +6,14 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { SignJWT } from 'jose';
 import type { Clock } from '../../../src/core/clock.ts';
 import { Secret } from '../../../src/core/secret.ts';
-import type { CredentialSourceOptions } from '../../../src/credential/options.ts';
+import type { VaultSourceOptions } from '../../../src/credential/options.ts';
+import { Variables } from '../../../src/credential/sources/variables.ts';
+
+/** What a stage over Vault alone has no use for. */
+export const VAULT_ALONE = { ownUid: 0, stateDirectory: '/nonexistent', variables: new Variables(() => null) };
 
 export interface LeaseWorld {
-  readonly sources: readonly CredentialSourceOptions[];
+  readonly sources: readonly VaultSourceOptions[];
   mint(workload: string): Promise<Secret>;
 }
 
@@ -33,7 +37,7 @@ export interface LeaseWorldOptions {
   readonly leaseTtl: string;
   readonly clock: Clock;
   readonly tokenTtl?: string;
-  readonly source?: Partial<CredentialSourceOptions>;
+  readonly source?: Partial<VaultSourceOptions>;
 }
 
 export async function openLeaseWorld(

@@ -8,7 +8,7 @@ import { createSandboxRegistry } from '../../../src/sandbox/registry.ts';
 import { openSandboxVault, type SandboxVault } from '../../../src/sandbox/vault/server.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { FaultProxy } from '../../fakes/fault-proxy.ts';
-import { openLeaseWorld } from './lease-world.ts';
+import { openLeaseWorld, VAULT_ALONE } from './lease-world.ts';
 import { permit, workload } from './permits.ts';
 
 const MINUTE = 60_000;
@@ -29,6 +29,7 @@ beforeEach(async () => {
   const world = await openLeaseWorld(vault.address, vault.rootToken, { leaseTtl: '1h', clock, source });
   mint = world.mint;
   stage = createCredentialStage({
+    ...VAULT_ALONE,
     sources: () => world.sources,
     clock,
     random: () => 0.5,

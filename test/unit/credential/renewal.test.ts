@@ -5,6 +5,7 @@ import type { CredentialStage } from '../../../src/credential/credential.ts';
 import { createCredentialStage, type LeaseEvent } from '../../../src/credential/stage.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { FakeVault, leased } from '../../fakes/fake-vault.ts';
+import { VAULT_ALONE } from './lease-world.ts';
 import { CANARY, permit } from './permits.ts';
 
 const never = new AbortController().signal;
@@ -28,6 +29,7 @@ beforeEach(async () => {
     .on('sys/leases/renew', { json: { lease_id: 'x', lease_duration: 3_600, renewable: true } })
     .on('auth/token/revoke-self', { status: 204 });
   stage = createCredentialStage({
+    ...VAULT_ALONE,
     sources: () => [
       {
         ...{ kind: 'vault', name: 'vault', address: vault.address, namespace: null, caFile: null, method: 'GET' },

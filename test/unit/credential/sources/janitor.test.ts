@@ -12,7 +12,7 @@ import { createSandboxRegistry } from '../../../../src/sandbox/registry.ts';
 import { openSandboxVault, type SandboxVault } from '../../../../src/sandbox/vault/server.ts';
 import { openLeaseJournal } from '../../../../src/store/lease-journal.ts';
 import { FakeClock } from '../../../fakes/fake-clock.ts';
-import { type LeaseWorld, openLeaseWorld } from '../lease-world.ts';
+import { type LeaseWorld, openLeaseWorld, VAULT_ALONE } from '../lease-world.ts';
 import { permit, workload } from '../permits.ts';
 
 const never = new AbortController().signal;
@@ -47,6 +47,7 @@ function run(more: Partial<VaultSourceOptions> = { revocationRole: 'janitor' }):
   const sources = world.sources.map((each) => ({ ...each, ...more }));
   const self = { ...workload(JANITOR_NAME), spiffeId: createSpiffeId('example.org', `/${JANITOR_NAME}`) };
   const stage = createCredentialStage({
+    ...VAULT_ALONE,
     ...{ sources: () => sources, clock, random: () => 0.5, sandboxVaultAddress: null, journal },
     mintToken: (caller): Promise<Secret> => world.mint(caller.name),
     orphans: { self, report: (report) => reports.push(report) },
