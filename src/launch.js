@@ -14,10 +14,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.exitCode = 69;
 } else {
   // Bytes that pass through live outside the heap and die young. By default every 64 MiB of them have the whole heap marked, which
-  // was a third of what a large body cost. Older Nodes do not know these words.
-  if (major >= 26) {
-    setFlagsFromString('--external-memory-accounted-in-global-limit');
-    setFlagsFromString('--semi-space-growth-factor=16');
-  }
+  // was a third of what a large body cost. Older Nodes do not know this word.
+  if (major >= 26) setFlagsFromString('--external-memory-accounted-in-global-limit');
   await import('./main.ts');
 }
