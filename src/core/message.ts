@@ -65,6 +65,11 @@ export interface Body {
   read(): Promise<Buffer | null>;
   /** Bytes that are here already, without waiting; null where there are none, which says nothing about the end. */
   take(): Buffer | null;
+  /**
+   * Has `ready` called once when `take` may have something, or the end or a failure is known that `read` tells; perhaps before it
+   * returns. False: this body cannot. For streams that are quiet most of the time: it keeps nothing that a promise would.
+   */
+  wait?(ready: () => void): boolean;
   /** All of it was handed out and its proper end is known. False says nothing: the end may not have shown yet. */
   readonly isOver: boolean;
   /** Trailer fields; null before the end and where there were none. */

@@ -31,6 +31,7 @@ export class IncomingBody implements Body {
   #isCancelled = false;
   #trailers: HeaderList | null = null;
   #reading: Reading | null = null;
+  #ready: (() => void) | null = null;
   #discarding: Discarding | null = null;
 
   /** `pull`: the parser's next event; `streamFailure`: why no more can come, null while it may. */
@@ -46,7 +47,7 @@ export class IncomingBody implements Body {
   }
 
   get isAwaited(): boolean {
-    return this.#reading !== null || this.#discarding !== null;
+    return this.#reading !== null || this.#ready !== null || this.#discarding !== null;
   }
 
   get trailers(): HeaderList | null {
@@ -70,6 +71,13 @@ export class IncomingBody implements Body {
     });
   }
 
+  wait(ready: () => void): boolean {
+    this.#ready = ready;
+    if (this.#isCancelled) this.#tell();
+    else this.wake();
+    return true;
+  }
+
   /** The rest is dropped by the next `next()` or `drain()` of the reader. */
   cancel(): void {
     if (this.#isCancelled || this.isOver) return;
@@ -77,6 +85,7 @@ export class IncomingBody implements Body {
     const reading = this.#reading;
     this.#reading = null;
     reading?.reject(cancelled());
+    this.#tell();
   }
 
   /** Drops the rest; resolves as `MessageReader.drain` says. */
@@ -95,6 +104,7 @@ export class IncomingBody implements Body {
     const reading = this.#reading;
     if (reading === null) {
       this.lookAhead();
+      if (this.#ready !== null && this.#hasNews()) this.#tell();
       return;
     }
     const chunk = this.#next();
@@ -118,6 +128,16 @@ export class IncomingBody implements Body {
     } catch (thrown) {
       this.#failure = toEgressError(thrown);
     }
+  }
+
+  #hasNews(): boolean {
+    return this.#ahead !== null || this.#hasEnded || (this.#failure ?? this.#streamFailure()) !== null;
+  }
+
+  #tell(): void {
+    const ready = this.#ready;
+    this.#ready = null;
+    ready?.();
   }
 
   #next(): Buffer | null {

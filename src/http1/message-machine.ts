@@ -11,6 +11,9 @@ import { BodyDecoder } from './body-decoder.ts';
 import type { HeadLimits, MessageParser, ParserEvent } from './message-parser.ts';
 import { type CodecFaults, type Section, WireInput } from './wire-input.ts';
 
+/** One for all, as every tunnel hands out its bytes once. */
+const HANDED_OUT = Object.freeze(new EgressError('internal', { detail: 'the parser has handed out its bytes' }));
+
 export interface HeadGrammar<Head> {
   readonly faults: CodecFaults;
   readonly maxStartLineBytes: number;
@@ -92,7 +95,7 @@ export class MessageMachine<Head extends { readonly framing: Framing }> implemen
   }
 
   takeRest(): Buffer {
-    this.#failure = new EgressError('internal', { detail: 'the parser has handed out its bytes' });
+    this.#failure = HANDED_OUT;
     return this.#input.takeRest();
   }
 

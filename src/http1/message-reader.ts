@@ -27,6 +27,8 @@ export interface Message<Head> {
 }
 
 const HIGH_WATER_BYTES = 65_536;
+/** One for all: every tunnel's reader of CONNECT ends so, and to record a stack costs more than the rest of it. */
+const DETACHED = Object.freeze(new EgressError('internal', { detail: 'the reader was detached' }));
 const MAX_SKIPPED_BYTES = 256 * 1024;
 
 interface Waiter<T> {
@@ -121,7 +123,7 @@ export class MessageReader<Head extends { readonly framing: Framing }> {
     this.#stream.off('close', this.#onClose);
     this.#stream.pause();
     const rest = this.#parser.takeRest();
-    this.#fail(new EgressError('internal', { detail: 'the reader was detached' }));
+    this.#fail(DETACHED);
     return rest;
   }
 

@@ -27,6 +27,9 @@ export interface WriteOptions {
 const JOIN_BYTES = 16_384;
 const CRLF = Buffer.from('\r\n', 'latin1');
 const NOTHING: readonly Buffer[] = [];
+const NOTHING_PASSED = Promise.resolve(null);
+
+type Passed = Buffer | null | Promise<null>;
 const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
 
 /** A number at once where all of the body was here and the sink took it; never throws. */
@@ -114,6 +117,7 @@ class OutgoingMessage {
     if (chunk === null && (announced !== 0 || this.#framing.kind === 'none')) await this.#send(null);
     if (chunk === null && this.#framing.kind === 'none') return 0;
     for (;;) {
+      if (chunk === null && announced === null && !body.isOver) chunk = await this.#passOn(body);
       chunk ??= body.isOver ? null : await this.#waitFor(body.read());
       if (chunk === null) break;
       this.#total += chunk.length;
@@ -215,6 +219,52 @@ class OutgoingMessage {
       this.#onDrain = resolve;
       this.#onFailure = reject;
     });
+  }
+
+  /**
+   * Passes on what comes as long as nothing but bytes comes, and they flow. The chunk that was not passed on is the last one;
+   * null: `read` tells more. One promise for all events of a stream, since what waits behind a quiet one is copied by the collector.
+   */
+  #passOn(body: Body): Promise<Buffer | null> {
+    if (body.wait === undefined) return NOTHING_PASSED;
+    this.#listen();
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const end = (outcome: Passed): void => {
+        isOver = true;
+        resolve(outcome);
+      };
+      const fail = (reason: unknown): void => {
+        isOver = true;
+        reject(reason);
+      };
+      const step = (): void => {
+        if (isOver) return;
+        try {
+          const outcome = this.#passHere(body);
+          if (outcome !== undefined) end(outcome);
+          else if (body.wait?.(step) !== true) end(null);
+        } catch (thrown) {
+          fail(thrown);
+        }
+      };
+      this.#onFailure = fail;
+      if (this.#failure !== null) fail(this.#failure);
+      else if (body.wait?.(step) !== true) end(null);
+    });
+  }
+
+  /** What is here already. Undefined: all of it went, and more may come. */
+  #passHere(body: Body): Passed | undefined {
+    let chunk = body.take();
+    if (chunk === null) return null;
+    for (; chunk !== null; chunk = body.take()) {
+      if (body.isOver) return chunk;
+      this.#total += chunk.length;
+      const stalled = this.#send(chunk);
+      if (stalled !== undefined) return stalled.then(() => null);
+    }
+    return body.isOver ? null : undefined;
   }
 
   /** What the body brings, or the failure of the sink, whichever comes first. */

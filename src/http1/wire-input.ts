@@ -83,17 +83,19 @@ export class WireInput {
   /** The next byte, or -1. */
   takeByte(): number {
     if (!this.#fill()) return -1;
-    return this.#current[this.#position++] ?? -1;
+    const byte = this.#current[this.#position] ?? -1;
+    this.#took(this.#position + 1);
+    return byte;
   }
 
   /** Up to `maxBytes` bytes, a slice of what was pushed; null where there are none. */
   takeData(maxBytes: number): Buffer | null {
     if (!this.#fill()) return null;
-    const { length } = this.#current;
+    const chunk = this.#current;
     const start = this.#position;
-    const end = length - start > maxBytes ? start + maxBytes : length;
-    this.#position = end;
-    return start === 0 && end === length ? this.#current : this.#current.subarray(start, end);
+    const end = chunk.length - start > maxBytes ? start + maxBytes : chunk.length;
+    this.#took(end);
+    return start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end);
   }
 
   /** Everything that was not taken. */
@@ -175,7 +177,7 @@ export class WireInput {
       this.#partial = EMPTY;
       this.#partialLength = 0;
     }
-    this.#position = end;
+    this.#took(end);
     this.#ends = [];
     this.#afterCr = false;
     return { text, ends };
@@ -183,7 +185,14 @@ export class WireInput {
 
   #keepPartial(): void {
     this.#append(this.#current.length);
-    this.#position = this.#current.length;
+    this.#took(this.#current.length);
+  }
+
+  /** A chunk is let go with its last byte: a few bytes of it would keep the 64 KiB alive into which TLS had read them. */
+  #took(position: number): void {
+    const isSpent = position === this.#current.length;
+    this.#position = isSpent ? 0 : position;
+    if (isSpent) this.#current = EMPTY;
   }
 
   #append(end: number): void {

@@ -39,13 +39,13 @@ export class FilteredBody implements Body {
     return this.#over && !this.#isCancelled;
   }
 
-  async read(): Promise<Buffer | null> {
-    while (!this.#over) {
-      const chunk = await this.#source.read();
+  /** Not an async function: thousands of streams wait here, and what each of them keeps is copied by the collector. */
+  read(): Promise<Buffer | null> {
+    if (this.#over) return Promise.resolve(null);
+    return this.#source.read().then((chunk) => {
       const bytes = chunk === null ? this.#finish() : this.#clean(chunk);
-      if (bytes.length > 0) return bytes;
-    }
-    return null;
+      return bytes.length > 0 ? bytes : this.read();
+    });
   }
 
   take(): Buffer | null {
@@ -56,6 +56,10 @@ export class FilteredBody implements Body {
       if (bytes.length > 0) return bytes;
     }
     return null;
+  }
+
+  wait(ready: () => void): boolean {
+    return !this.#over && this.#source.wait?.(ready) === true;
   }
 
   cancel(): void {

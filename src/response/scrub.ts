@@ -11,12 +11,13 @@ import type { NeedleSet, Range } from './needle-set.ts';
 
 const STAR = 0x2a;
 const NOTHING = Buffer.alloc(0);
+const NO_MARKS: readonly Range[] = [];
 
 export class Scrubber {
   readonly #needles: NeedleSet;
   /** Held-back bytes as they came, and the ranges in them that are part of an occurrence. */
   #held: Buffer = NOTHING;
-  #marks: readonly Range[] = [];
+  #marks: readonly Range[] = NO_MARKS;
   #count = 0;
 
   constructor(needles: NeedleSet) {
@@ -43,7 +44,7 @@ export class Scrubber {
       strike(bytes, range, ready, marks);
     }
     this.#held = ready === bytes.length ? NOTHING : bytes.subarray(ready);
-    this.#marks = marks;
+    this.#marks = marks.length === 0 ? NO_MARKS : marks;
     return ready === bytes.length ? bytes : bytes.subarray(0, ready);
   }
 
@@ -52,7 +53,7 @@ export class Scrubber {
     const rest = this.#held;
     for (const range of this.#marks) strike(rest, range, rest.length, []);
     this.#held = NOTHING;
-    this.#marks = [];
+    this.#marks = NO_MARKS;
     return rest;
   }
 }

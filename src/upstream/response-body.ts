@@ -26,6 +26,9 @@ export class ResponseBody implements Body {
   #isDone = false;
   #hasEnded = false;
   #failure: EgressError | null = null;
+  #ready: (() => void) | null = null;
+  /** Made once, for a stream waits after every event. */
+  #wake: (() => void) | null = null;
 
   constructor(source: Body, owner: BodyOwner, onEnd: () => void) {
     this.length = source.length;
@@ -42,20 +45,23 @@ export class ResponseBody implements Body {
     return this.#hasEnded;
   }
 
-  async read(): Promise<Buffer | null> {
+  /** Not an async function: thousands of streams wait here, and what each of them keeps is copied by the collector. */
+  read(): Promise<Buffer | null> {
     const here = this.take();
-    if (here !== null) return here;
-    if (this.#failure !== null) throw this.#failure;
-    if (this.#isDone) return null;
+    if (here !== null) return Promise.resolve(here);
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (this.#isDone) return Promise.resolve(null);
     this.#owner.waits();
-    try {
-      const chunk = await this.#source.read();
-      this.#owner.rests();
-      if (chunk === null || this.#source.isOver) this.#end();
-      return chunk;
-    } catch (thrown) {
-      throw this.#broken(thrown);
-    }
+    return this.#source.read().then(
+      (chunk) => {
+        this.#owner.rests();
+        if (chunk === null || this.#source.isOver) this.#end();
+        return chunk;
+      },
+      (thrown) => {
+        throw this.#broken(thrown);
+      },
+    );
   }
 
   take(): Buffer | null {
@@ -68,6 +74,17 @@ export class ResponseBody implements Body {
       this.#broken(thrown);
       return null;
     }
+  }
+
+  wait(ready: () => void): boolean {
+    if (this.#isDone || this.#source.wait === undefined) return false;
+    this.#ready = ready;
+    this.#wake ??= () => {
+      this.#owner.rests();
+      this.#ready?.();
+    };
+    this.#owner.waits();
+    return this.#source.wait(this.#wake);
   }
 
   cancel(): void {
