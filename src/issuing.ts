@@ -72,8 +72,14 @@ function openOwnKeys(proxy: ProxyOptions, { ownUid, log, audit, clock }: Issuing
     read: () => readKeyFile(path, ownUid),
     write: (bytes) => replaceKeyFile(path, bytes, 0o400),
   };
-  const { keyLifetimeMs } = proxy.issuer;
-  return openIssuerKeys({ file, clock, keyLifetimeMs, observe: (change) => noteKeyChange(log, audit, change) });
+  const { keyLifetimeMs, algorithm } = proxy.issuer;
+  return openIssuerKeys({
+    file,
+    clock,
+    keyLifetimeMs,
+    algorithm,
+    observe: (change) => noteKeyChange(log, audit, change),
+  });
 }
 
 function noteKeyChange(log: Log, audit: AuditStage, { kind, kid }: KeyChange): void {

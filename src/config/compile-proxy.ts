@@ -114,6 +114,7 @@ function compileIssuer({ issuer = {}, sandbox }: Spec, read: ProxyReader): Proxy
     listen: read.listen(issuer.listen, at('listen'), ISSUER_PORT),
     tokenLifetimeMs: read.duration(at('tokenLifetime'), issuer.tokenLifetime, 5 * MINUTE, SECOND, 10 * MINUTE),
     keyLifetimeMs: read.duration(at('keyLifetime'), issuer.keyLifetime, 7 * DAY, HOUR, 90 * DAY),
+    algorithm: issuer.algorithm ?? 'ES256',
     transit: compileTransit(issuer, read),
     tls:
       issuer.tls === undefined
@@ -126,7 +127,7 @@ function compileIssuer({ issuer = {}, sandbox }: Spec, read: ProxyReader): Proxy
 }
 
 function compileTransit(
-  { transit, keyLifetime }: NonNullable<Spec['issuer']>,
+  { transit, keyLifetime, algorithm }: NonNullable<Spec['issuer']>,
   read: ProxyReader,
 ): ProxyOptions['issuer']['transit'] {
   if (transit === undefined) return null;
@@ -136,6 +137,12 @@ function compileTransit(
       ['spec', 'issuer', 'keyLifetime'],
       'keys in transit are rotated there',
       'leave it out, and set auto_rotate_period of the key',
+    );
+  if (algorithm !== undefined)
+    read.report(
+      ['spec', 'issuer', 'algorithm'],
+      'a key in transit has its own',
+      'leave it out, and make the key with type=ecdsa-p256 or type=rsa-2048',
     );
   if (/^http:\/\/(?!localhost\b|127\.|\[::1\])/.test(transit.address))
     read.warn(at('address'), 'the token of transit crosses the network in clear; use https');

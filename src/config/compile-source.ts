@@ -24,6 +24,7 @@ import { compileVault } from './sources/vault.ts';
 export interface SourceContext {
   readonly files: FileAccess;
   readonly hasSandbox: boolean;
+  readonly tokensAreEs256: boolean;
   readonly problems: ProblemList;
 }
 
@@ -49,8 +50,9 @@ const COMPILERS: Compilers = {
 /** Null where a problem leaves nothing to compile. */
 export function compileSource(
   { document, raw }: ShapedAs<'CredentialSource'>,
-  { files, hasSandbox, problems }: SourceContext,
+  context: SourceContext,
 ): CredentialSourceOptions | null {
+  const { problems } = context;
   const at: Path = ['spec'];
   const kinds = Object.keys(document.spec) as (keyof Spec)[];
   const [kind, ...others] = kinds;
@@ -68,7 +70,7 @@ export function compileSource(
     return null;
   }
   const name = qualify(namespaceOf(document.metadata), document.metadata.name);
-  const source = new SourceDocument({ name, kind, raw, files, hasSandbox, problems });
+  const source = new SourceDocument({ ...context, name, kind, raw });
   return compileAs(kind, document.spec, source);
 }
 

@@ -108,6 +108,7 @@ export const proxy = z.strictObject({
         listen: listen.optional(),
         tokenLifetime: duration.optional(),
         keyLifetime: duration.optional(),
+        algorithm: z.enum(['ES256', 'RS256']).optional(),
         tls: z.strictObject({ certificateFile: text, keyFile: text }).optional(),
         transit: z
           .strictObject({

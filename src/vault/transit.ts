@@ -1,7 +1,7 @@
 /**
  * Duty: a signing key that stays in Vault's transit engine.
  * In → Out: name of the key → its public halves; bytes → a signature by one version of it.
- * Holds: the key is one of ECDSA on P-256; a signature never is a string.
+ * Holds: the key is one of ECDSA on P-256 or of RSA; a signature never is a string.
  * Fails: `credential_unavailable`, `credential_denied`, `credential_invalid`.
  * Source: Vault API, "Transit": read key, sign data with `marshaling_algorithm=jws`.
  * Not here: which version signs (workload/transit-keys.ts).
@@ -22,7 +22,7 @@ export interface TransitVersion {
 export interface TransitKey {
   /** Those that still count, at least one, in their order. */
   versions(signal: AbortSignal): Promise<readonly TransitVersion[]>;
-  /** 64 bytes in base64url, which the caller zeroes. */
+  /** As a JWS has it (RFC 7518 §3.3, §3.4), in base64url, which the caller zeroes. */
   sign(version: number, bytes: Buffer, signal: AbortSignal): Promise<Buffer>;
 }
 
@@ -31,8 +31,9 @@ export interface TransitPlace {
   readonly key: string;
 }
 
-const TYPE = 'ecdsa-p256';
-const SIGNATURE_DIGITS = 86;
+/** Type → digits of a signature in base64url. */
+const TYPES: Readonly<Record<string, number>> = { 'ecdsa-p256': 86, 'rsa-2048': 342, 'rsa-3072': 512, 'rsa-4096': 683 };
+const LENGTHS: ReadonlySet<number> = new Set(Object.values(TYPES));
 const COLON = 0x3a;
 
 const wrong = (what: string): EgressError =>
@@ -69,6 +70,8 @@ export function createTransitKey(
         input: bytes.toString('base64'),
         key_version: String(version),
         marshaling_algorithm: 'jws',
+        // For RSA, which would be PSS otherwise.
+        signature_algorithm: 'pkcs1v15',
       };
       return call(`sign/${key}/sha2-256`, { method: 'POST', parameters }, signal, (data) => signatureIn(data, version));
     },
@@ -87,8 +90,8 @@ const PLAIN_TOKEN: Omit<VaultToken, 'token'> = {
 };
 
 function versionsIn(data: VaultReply['data']): readonly TransitVersion[] {
-  if (textOf(data.get('type')) !== TYPE)
-    throw wrong(`is not of the type ${TYPE}; make it so: transit/keys/… type=${TYPE}`);
+  if (!Object.hasOwn(TYPES, textOf(data.get('type'))))
+    throw wrong('is of no type that signs ES256 or RS256; make it so: transit/keys/… type=ecdsa-p256, or rsa-2048');
   const keys = data.get('keys');
   if (!(keys instanceof Map) || keys.size === 0) throw wrong('has no versions');
   const versions = [...(keys as ReadonlyMap<string, JsonValue>)].map(([version, value]) => {
@@ -112,9 +115,8 @@ function signatureIn(data: VaultReply['data'], version: number): Buffer {
   const start = bytes.lastIndexOf(COLON) + 1;
   const isOurs = bytes.toString('latin1', 0, start) === `vault:v${version}:`;
   const digits = bytes.subarray(start);
-  if (!isOurs || digits.length !== SIGNATURE_DIGITS || !digits.every(isBase64Url))
-    throw wrong('gave another signature');
-  const signature = allocateSecretBytes(SIGNATURE_DIGITS);
+  if (!isOurs || !LENGTHS.has(digits.length) || !digits.every(isBase64Url)) throw wrong('gave another signature');
+  const signature = allocateSecretBytes(digits.length);
   digits.copy(signature);
   return signature;
 }

@@ -7,25 +7,19 @@
  * Source: RFC 7517, RFC 7638; NIST SP 800-57 §5.3.4 (a signing key's period of use).
  * Not here: where the file is (store/key-file.ts), tokens (issuer.ts).
  */
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  sign,
-  verify,
-} from 'node:crypto';
-import { base64UrlLength, writeBase64Url } from '../core/base64.ts';
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import type { Clock, ScheduledTask } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
-import { allocateSecretBytes } from '../core/secret.ts';
+import type { SigningAlgorithm } from './options.ts';
+import { newPrivateKey, type PublicJwk, publicJwkOf, signatureOf } from './signing-algorithm.ts';
 
 export interface IssuerKeysParts {
   readonly file: IssuerKeyFile;
   readonly clock: Clock;
   /** How long a key signs. */
   readonly keyLifetimeMs: number;
+  /** Of keys that are made here. Where the one that signs has the other, the next one is published at once. */
+  readonly algorithm: SigningAlgorithm;
   /** Must not throw. */
   readonly observe: (change: KeyChange) => void;
 }
@@ -45,11 +39,10 @@ export interface KeyChange {
   readonly kid: string | null;
 }
 
-export type PublicJwk = Readonly<Record<'kty' | 'crv' | 'x' | 'y' | 'kid' | 'alg' | 'use', string>>;
-
 export interface SigningKey {
   readonly kid: string;
-  /** ES256 in base64url, which the caller zeroes. @throws EgressError `credential_*` where another holds the key. */
+  readonly algorithm: SigningAlgorithm;
+  /** In base64url, which the caller zeroes. @throws EgressError `credential_*` where another holds the key. */
   sign(bytes: Buffer): Buffer | Promise<Buffer>;
 }
 
@@ -111,13 +104,13 @@ class Ring implements IssuerKeys {
     this.#parts = parts;
     const bytes = file.read();
     this.#entries = bytes === null ? [] : readEntries(bytes, file.path, clock);
-    if (bytes === null) this.#adopt([newEntry('current', clock.monotonicMs())]);
+    if (bytes === null) this.#adopt([this.#newEntry('current')]);
     this.#advance();
   }
 
   get current(): SigningKey {
-    const { kid, key } = currentOf(this.#entries);
-    return { kid, sign: (bytes) => signatureOf(bytes, key) };
+    const { kid, key, jwk } = currentOf(this.#entries);
+    return { kid, algorithm: jwk.alg, sign: (bytes) => signatureOf(bytes, key) };
   }
 
   get published(): readonly PublicJwk[] {
@@ -132,8 +125,8 @@ class Ring implements IssuerKeys {
         retryAfterMs: RETENTION_MS,
       });
     const entries = revoke
-      ? [newEntry('current', now)]
-      : promoted(hasNext(this.#entries) ? this.#entries : [...this.#entries, newEntry('next', now)], now);
+      ? [this.#newEntry('current')]
+      : promoted(hasNext(this.#entries) ? this.#entries : [...this.#entries, this.#newEntry('next')], now);
     try {
       this.#adopt(entries);
     } catch (cause) {
@@ -161,8 +154,8 @@ class Ring implements IssuerKeys {
 
   /** Does what is due, and waits for what comes next. */
   #advance(): void {
-    const { clock, keyLifetimeMs, observe } = this.#parts;
-    const entries = advanced(this.#entries, clock.monotonicMs(), keyLifetimeMs);
+    const { observe } = this.#parts;
+    const entries = this.#advanced();
     try {
       if (entries !== this.#entries) this.#adopt(entries);
       this.#arm(this.#untilNext());
@@ -170,6 +163,28 @@ class Ring implements IssuerKeys {
       observe({ kind: 'failed', kid: null });
       this.#arm(RETRY_MS);
     }
+  }
+
+  /** The same array where nothing is due. */
+  #advanced(): readonly Entry[] {
+    const { clock, keyLifetimeMs, algorithm } = this.#parts;
+    const now = clock.monotonicMs();
+    const overlapMs = overlapOf(keyLifetimeMs);
+    const { sinceMonotonicMs, jwk } = currentOf(this.#entries);
+    const isOther = jwk.alg !== algorithm;
+    const isDue = isOther || now >= sinceMonotonicMs + keyLifetimeMs - overlapMs;
+    const next = this.#entries.find(({ state }) => state === 'next');
+    const left = this.#entries.filter((each) => each.state !== 'former' || now < each.sinceMonotonicMs + RETENTION_MS);
+    if (isDue && (next === undefined || (isOther && next.jwk.alg !== algorithm)))
+      return [...left.filter((each) => each !== next), this.#newEntry('next')];
+    const isRipe = next !== undefined && now >= next.sinceMonotonicMs + overlapMs;
+    if (isRipe && (isOther || now >= sinceMonotonicMs + keyLifetimeMs)) return promoted(left, now);
+    return left.length === this.#entries.length ? this.#entries : left;
+  }
+
+  #newEntry(state: KeyState): Entry {
+    const { algorithm, clock } = this.#parts;
+    return entryOf(newPrivateKey(algorithm), state, clock.monotonicMs());
   }
 
   #arm(delayMs: number): void {
@@ -221,19 +236,6 @@ function currentOf(entries: readonly Entry[]): Entry {
   return current;
 }
 
-/** The same array where nothing is due. */
-function advanced(entries: readonly Entry[], now: number, keyLifetimeMs: number): readonly Entry[] {
-  const overlapMs = overlapOf(keyLifetimeMs);
-  const { sinceMonotonicMs } = currentOf(entries);
-  const next = entries.find(({ state }) => state === 'next');
-  const left = entries.filter((each) => each.state !== 'former' || now < each.sinceMonotonicMs + RETENTION_MS);
-  if (next === undefined && now >= sinceMonotonicMs + keyLifetimeMs - overlapMs)
-    return [...left, newEntry('next', now)];
-  const isRipe = next !== undefined && now >= next.sinceMonotonicMs + overlapMs;
-  if (isRipe && now >= sinceMonotonicMs + keyLifetimeMs) return promoted(left, now);
-  return left.length === entries.length ? entries : left;
-}
-
 /** The next key signs, the one that signed is former. */
 function promoted(entries: readonly Entry[], now: number): Entry[] {
   const moved = entries.map((each): Entry => {
@@ -243,31 +245,9 @@ function promoted(entries: readonly Entry[], now: number): Entry[] {
   return moved.toSorted((one, other) => Number(other.state === 'current') - Number(one.state === 'current'));
 }
 
-function newEntry(state: KeyState, sinceMonotonicMs: number): Entry {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return entryOf(privateKey, state, sinceMonotonicMs);
-}
-
 function entryOf(key: KeyObject, state: KeyState, sinceMonotonicMs: number): Entry {
-  const jwk = publicJwkOf(createPublicKey(key));
+  const jwk = publicJwkOf(key);
   return { key, kid: jwk.kid, state, sinceMonotonicMs, jwk };
-}
-
-function signatureOf(bytes: Buffer, key: KeyObject): Buffer {
-  const signature = sign('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' });
-  const digits = allocateSecretBytes(base64UrlLength(signature.length));
-  writeBase64Url(signature, digits, 0);
-  signature.fill(0);
-  return digits;
-}
-
-/** @throws where the key is not on P-256. */
-export function publicJwkOf(publicKey: KeyObject): PublicJwk {
-  const { kty, crv, x, y } = publicKey.export({ format: 'jwk' });
-  if (kty !== 'EC' || crv !== 'P-256' || x === undefined || y === undefined) throw new Error('not on P-256');
-  // RFC 7638: the members that count, in the order of their names.
-  const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url');
-  return { kty, crv, x, y, kid, alg: 'ES256', use: 'sig' };
 }
 
 const VERSION = 1;

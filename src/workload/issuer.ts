@@ -1,7 +1,7 @@
 /**
  * Duty: the tokens with which a workload logs in where its credentials are kept.
  * In → Out: Workload and audience → signed JWT; the documents by which others verify it.
- * Holds: ES256; a token says who the workload is, is for the audience that was asked for and short, and its signature never is
+ * Holds: a token says who the workload is, is for the audience that was asked for and short, and its signature never is
  *   a string; no private key is in a document.
  * Fails: `configuration_invalid`, `internal` (a token was asked for before the issuer has a URL).
  * Source: RFC 7519; RFC 7517; OpenID Connect Discovery 1.0 §4; SPIFFE JWT-SVID §3.
@@ -52,10 +52,10 @@ export function createIssuer(parts: IssuerParts): Issuer {
     throw invalid('workload tokens must live from 1 s to 10 min');
   if (parts.url !== null && !/^https?:\/\/[^\s?#]*[^\s?#/]$/.test(parts.url))
     throw invalid('the issuer URL is not like https://issuer.example, without query, fragment and final slash');
-  return new Es256Issuer(parts);
+  return new TokenIssuer(parts);
 }
 
-class Es256Issuer implements Issuer {
+class TokenIssuer implements Issuer {
   readonly #parts: IssuerParts;
   #url: string | null;
 
@@ -90,21 +90,22 @@ class Es256Issuer implements Issuer {
       exp: issuedAt + Math.floor(tokenLifetimeMs / 1000),
       jti: randomBytes(16).toString('base64url'),
     };
-    return signed(`${encoded({ alg: 'ES256', typ: 'JWT', kid: key.kid })}.${encoded(claims)}`, key);
+    return signed(`${encoded({ alg: key.algorithm, typ: 'JWT', kid: key.kid })}.${encoded(claims)}`, key);
   }
 
   get documents(): IssuerDocuments {
+    const { keys } = this.#parts;
     const discovery = {
       issuer: this.url,
       jwks_uri: `${this.url}${JWKS_PATH}`,
       response_types_supported: ['id_token'],
       subject_types_supported: ['public'],
-      id_token_signing_alg_values_supported: ['ES256'],
+      id_token_signing_alg_values_supported: [...new Set(keys.published.map(({ alg }) => alg))],
       claims_supported: ['iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'workload', 'instance'],
     };
     return new Map([
       [DISCOVERY_PATH, JSON.stringify(discovery)],
-      [JWKS_PATH, JSON.stringify({ keys: this.#parts.keys.published })],
+      [JWKS_PATH, JSON.stringify({ keys: keys.published })],
     ]);
   }
 }

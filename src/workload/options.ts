@@ -37,6 +37,8 @@ export interface InstanceOptions {
   readonly graceMs: number;
 }
 
+export type SigningAlgorithm = 'ES256' | 'RS256';
+
 export interface IssuerOptions {
   /** `iss` of workload tokens and base of the discovery document; null: derived from where the endpoint listens. */
   readonly url: string | null;
@@ -45,6 +47,8 @@ export interface IssuerOptions {
   readonly tokenLifetimeMs: number;
   /** How long a key signs before the next one does. */
   readonly keyLifetimeMs: number;
+  /** Of the keys that are made from now on; those in transit have their own. */
+  readonly algorithm: SigningAlgorithm;
   /** Null: keys of our own, in the state folder. */
   readonly transit: TransitOptions | null;
   /** Null: plain http. */

@@ -10,14 +10,8 @@
 import { createPublicKey } from 'node:crypto';
 import type { Clock, ScheduledTask } from '../core/clock.ts';
 import { EgressError, toEgressError } from '../core/errors.ts';
-import {
-  type IssuerKeys,
-  type KeyListing,
-  type PublicJwk,
-  publicJwkOf,
-  RETENTION_MS,
-  type SigningKey,
-} from './issuer-keys.ts';
+import { type IssuerKeys, type KeyListing, RETENTION_MS, type SigningKey } from './issuer-keys.ts';
+import { type PublicJwk, publicJwkOf } from './signing-algorithm.ts';
 
 /** As vault/transit.ts has it. */
 export interface RemoteKey {
@@ -78,6 +72,7 @@ class TransitKeys implements IssuerKeys {
     const { version, jwk } = this.#signing();
     return {
       kid: jwk.kid,
+      algorithm: jwk.alg,
       sign: async (bytes) => {
         try {
           return await this.#parts.key.sign(version, bytes, AbortSignal.timeout(CALL_MS));
@@ -171,6 +166,9 @@ function jwkOf(publicKey: string): PublicJwk {
   try {
     return publicJwkOf(createPublicKey(publicKey));
   } catch (cause) {
-    throw new EgressError('credential_invalid', { detail: 'a version of the transit key is not on P-256', cause });
+    throw new EgressError('credential_invalid', {
+      detail: 'a version of the transit key is neither on P-256 nor RSA',
+      cause,
+    });
   }
 }

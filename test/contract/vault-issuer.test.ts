@@ -16,7 +16,9 @@ const workload: Workload = {
   placeholders: { apiKey: '', awsAccessKeyId: '', awsSecretAccessKey: '' },
 };
 
-describe.each(TARGETS)('the issuer at the %s Vault', (kind) => {
+const CASES = TARGETS.flatMap((kind) => (['ES256', 'RS256'] as const).map((algorithm) => ({ kind, algorithm })));
+
+describe.each(CASES)('the issuer at the $kind Vault, signing $algorithm', ({ kind, algorithm }) => {
   let target: ContractTarget;
   let keys: IssuerKeys;
   let issuer: Issuer;
@@ -28,11 +30,12 @@ describe.each(TARGETS)('the issuer at the %s Vault', (kind) => {
       file: new MemoryKeyFile(),
       clock: systemClock,
       keyLifetimeMs: 3_600_000,
+      algorithm,
       observe: () => {},
     });
     issuer = createIssuer({ url: null, tokenLifetimeMs: 60_000, keys, clock: systemClock });
     endpoint = await openIssuerEndpoint(issuer, { listen: { address: '127.0.0.1', port: 0 }, tls: null });
-    mount = `${target.mark}-issuer`;
+    mount = `${target.mark}-issuer-${algorithm.toLowerCase()}`;
     await target.configure(`sys/auth/${mount}`, { type: 'jwt' });
     // What deploy/README.md says, by discovery.
     await target.configure(`auth/${mount}/config`, { oidc_discovery_url: issuer.url, bound_issuer: issuer.url });

@@ -10,7 +10,13 @@ import { openTransitKeys } from '../../src/workload/transit-keys.ts';
 import { workloadNamed } from '../fakes/fake-trust-domain.ts';
 import { ContractTarget, systemClock, TARGETS } from './contract-target.ts';
 
-describe.each(TARGETS)('transit at the %s Vault', (kind) => {
+const TYPES = [
+  { type: 'ecdsa-p256', digits: 86 },
+  { type: 'rsa-2048', digits: 342 },
+];
+const CASES = TARGETS.flatMap((kind) => TYPES.map((each) => ({ kind, ...each })));
+
+describe.each(CASES)('transit at the $kind Vault with a key of $type', ({ kind, type, digits }) => {
   let target: ContractTarget;
   let client: VaultClient;
   let token = '';
@@ -22,9 +28,9 @@ describe.each(TARGETS)('transit at the %s Vault', (kind) => {
   const signal = (): AbortSignal => AbortSignal.timeout(5_000);
   beforeAll(async () => {
     target = await ContractTarget.open(kind);
-    mount = `${target.mark}-transit`;
+    mount = `${target.mark}-transit-${type}`;
     await target.configure(`sys/mounts/${mount}`, { type: 'transit' });
-    await target.configure(`${mount}/keys/issuer`, { type: 'ecdsa-p256' });
+    await target.configure(`${mount}/keys/issuer`, { type });
     // What deploy/README.md says.
     const policy = `path "${mount}/keys/issuer" { capabilities = ["read"] }
       path "${mount}/sign/issuer/sha2-256" { capabilities = ["update"] }`;
@@ -66,7 +72,9 @@ describe.each(TARGETS)('transit at the %s Vault', (kind) => {
     await target.configure(`${mount}/keys/issuer/rotate`, {});
     expect((await key.versions(signal())).map(({ version }) => version)).toEqual([1, 2]);
     for (const version of [1, 2])
-      expect((await key.sign(version, Buffer.from('x'), signal())).toString()).toMatch(/^[\w-]{86}$/);
+      expect((await key.sign(version, Buffer.from('x'), signal())).toString()).toMatch(
+        new RegExp(`^[\\w-]{${digits}}$`),
+      );
     await target.configure(`${mount}/keys/issuer/config`, { min_decryption_version: 2 });
     expect((await key.versions(signal())).map(({ version }) => version)).toEqual([2]);
   });

@@ -32,7 +32,11 @@ export function compileAzureFederated(
   azure: z.infer<typeof azureFederatedShape>,
   source: SourceDocument,
 ): AzureFederatedSourceOptions {
-  source.warn([], 'Microsoft Entra takes no token that is signed with ES256, as those of the proxy are');
+  if (source.tokensAreEs256)
+    source.warn(
+      [],
+      'Microsoft Entra takes no token that is signed with ES256; write issuer.algorithm: RS256 in the Proxy document',
+    );
   return {
     kind: 'azureFederated',
     name: source.name,

@@ -19,6 +19,8 @@ export interface SourceDocumentParts {
   readonly raw: RawDocument;
   readonly files: FileAccess;
   readonly hasSandbox: boolean;
+  /** Workload tokens are signed with the default algorithm. */
+  readonly tokensAreEs256: boolean;
   readonly problems: ProblemList;
 }
 
@@ -28,11 +30,13 @@ const LOOPBACK = /^(?:localhost|127\.[0-9.]+|\[?::1\]?)$/;
 export class SourceDocument {
   readonly name: string;
   readonly hasSandbox: boolean;
+  readonly tokensAreEs256: boolean;
   readonly #parts: SourceDocumentParts;
 
   constructor(parts: SourceDocumentParts) {
     this.name = parts.name;
     this.hasSandbox = parts.hasSandbox;
+    this.tokensAreEs256 = parts.tokensAreEs256;
     this.#parts = parts;
   }
 

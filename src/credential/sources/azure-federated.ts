@@ -27,7 +27,9 @@ export interface AzureFederatedParts {
 const denied = (detail: string) => ({ code: 'credential_denied', detail }) as const;
 
 const FAILURES: FailureTable = {
-  5002738: denied('Entra does not take tokens that are signed with ES256, as those of the proxy are'),
+  5002738: denied(
+    'Entra does not take tokens that are signed with ES256; write issuer.algorithm: RS256 in the Proxy document',
+  ),
   70021: denied('Entra has no federated credential for the issuer, subject and audience of the workload token'),
   700211: denied('Entra has no federated credential for the issuer of workload tokens'),
   700212: denied('Entra has no federated credential for the audience of the workload token'),

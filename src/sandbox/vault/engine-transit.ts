@@ -1,21 +1,23 @@
 /**
- * Duty: of the transit engine what an issuer of tokens needs: keys on P-256, their versions, signatures.
+ * Duty: of the transit engine what an issuer of tokens needs: keys on P-256 and of RSA, their versions, signatures.
  * In → Out: `keys/<name>` → public halves by version; `sign/<name>/sha2-256` → a signature.
  * Holds: versions below `min_decryption_version` are neither shown nor used.
  * Source: Vault API, "Transit".
  */
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { constants, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import type { Backend, VaultCall } from './call.ts';
 import { answerData, done, notFound, refuse, unsupportedOperation, unsupportedPath, type VaultReply } from './reply.ts';
 
+type KeyType = 'ecdsa-p256' | 'rsa-2048';
+
 interface TransitKey {
+  readonly type: KeyType;
   /** The first is version 1. */
   readonly versions: { readonly privateKey: KeyObject; readonly publicPem: string; readonly createdAt: number }[];
   minVersion: number;
 }
 
-const TYPE = 'ecdsa-p256';
 const MAX_KEYS = 100;
 const MAX_VERSIONS = 1_000;
 
@@ -48,16 +50,20 @@ function handleKey(keys: Map<string, TransitKey>, name: string, call: VaultCall,
   if (call.operation === 'read') return key === undefined ? notFound() : answerData(describe(name, key));
   if (call.operation !== 'update') return unsupportedOperation();
   if (key !== undefined) return done();
-  if (call.fields.text('type', 'aes256-gcm96') !== TYPE) return refuse(400, 'this Vault has ecdsa-p256 only');
+  const type = call.fields.text('type', 'aes256-gcm96');
+  if (type !== 'ecdsa-p256' && type !== 'rsa-2048') return refuse(400, 'this Vault has ecdsa-p256 and rsa-2048 only');
   if (keys.size >= MAX_KEYS) return refuse(500, 'internal error');
-  const made: TransitKey = { versions: [], minVersion: 1 };
+  const made: TransitKey = { type, versions: [], minVersion: 1 };
   addVersion(made, clock);
   keys.set(name, made);
   return done();
 }
 
 function addVersion(key: TransitKey, clock: Clock): void {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey, publicKey } =
+    key.type === 'ecdsa-p256'
+      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      : generateKeyPairSync('rsa', { modulusLength: 2_048 });
   const publicPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
   key.versions.push({ privateKey, publicPem, createdAt: clock.now() });
 }
@@ -73,13 +79,18 @@ function configure(key: TransitKey, { fields }: VaultCall): VaultReply {
   return done();
 }
 
-function describe(name: string, { versions, minVersion }: TransitKey): Record<string, unknown> {
+function describe(name: string, { type, versions, minVersion }: TransitKey): Record<string, unknown> {
   const shown = versions.map(({ publicPem, createdAt }, i) => [
     String(i + 1),
-    { certificate_chain: '', creation_time: new Date(createdAt).toISOString(), name: 'P-256', public_key: publicPem },
+    {
+      certificate_chain: '',
+      creation_time: new Date(createdAt).toISOString(),
+      name: type === 'rsa-2048' ? type : 'P-256',
+      public_key: publicPem,
+    },
   ]);
   return {
-    ...{ name, type: TYPE, latest_version: versions.length, min_available_version: 0, min_encryption_version: 0 },
+    ...{ name, type, latest_version: versions.length, min_available_version: 0, min_encryption_version: 0 },
     min_decryption_version: minVersion,
     keys: Object.fromEntries(shown.slice(minVersion - 1)) as object,
     supports_signing: true,
@@ -92,15 +103,19 @@ function signed(key: TransitKey | undefined, { operation, fields }: VaultCall, h
   const version = fields.integer('key_version') || key.versions.length;
   const input = fields.text('input');
   const marshaling = fields.text('marshaling_algorithm', 'asn1');
+  const scheme = fields.text('signature_algorithm', 'pss');
   const wrong = fields.refusal();
   if (wrong !== null) return wrong;
   const used = key.versions[version - 1];
   if (used === undefined || version < key.minVersion) return refuse(400, 'cannot sign with this version of the key');
   if (hash !== '' && hash !== 'sha2-256') return refuse(400, `unsupported hash algorithm ${hash}`);
+  if (scheme !== 'pss' && scheme !== 'pkcs1v15') return refuse(400, `unsupported rsa signature algorithm ${scheme}`);
   const isJws = marshaling === 'jws';
+  const { RSA_PKCS1_PADDING, RSA_PKCS1_PSS_PADDING } = constants;
   const signature = sign('sha256', Buffer.from(input, 'base64'), {
     key: used.privateKey,
     dsaEncoding: isJws ? 'ieee-p1363' : 'der',
+    ...(key.type === 'rsa-2048' && { padding: scheme === 'pss' ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING }),
   });
   return answerData({
     key_version: version,

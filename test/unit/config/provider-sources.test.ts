@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { identity, load, OPENAI, refusals, service, source, warnings } from './policy-text.ts';
+import { identity, load, OPENAI, proxy, refusals, service, source, warnings } from './policy-text.ts';
 
 const optionsOf = (spec: string): unknown => load(service(OPENAI) + identity() + source(spec)).sources[0];
 const refused = (spec: string): string[] => refusals(source(spec)).map((line) => line.replace(/^\d+:\d+ /, ''));
@@ -64,6 +64,10 @@ describe('the sources of providers', () => {
   it('warn of what Entra does not take', () => {
     expect(warnings(service(OPENAI) + identity() + source(AZURE())).join()).toMatch(/ES256/);
     expect(warnings(service(OPENAI) + identity() + source(AWS())).join()).not.toMatch(/ES256/);
+    const given = (issuer: string): string =>
+      warnings(service(OPENAI) + identity() + source(AZURE()) + proxy(`{ issuer: ${issuer} }`)).join();
+    expect(given('{ algorithm: RS256 }')).not.toMatch(/ES256/);
+    expect(given('{ algorithm: ES256 }')).toMatch(/issuer.algorithm: RS256/);
   });
 
   it.each<[string, string, RegExp]>([

@@ -26,7 +26,13 @@ afterEach(async () => {
 
 async function open(tls: EndpointOptions['tls'] = null): Promise<{ issuer: Issuer; url: string }> {
   const clock = new FakeClock();
-  const keys = openIssuerKeys({ file: new MemoryKeyFile(), clock, keyLifetimeMs: 3_600_000, observe: () => {} });
+  const keys = openIssuerKeys({
+    file: new MemoryKeyFile(),
+    clock,
+    keyLifetimeMs: 3_600_000,
+    algorithm: 'ES256',
+    observe: () => {},
+  });
   const issuer = createIssuer({ url: null, tokenLifetimeMs: 300_000, keys, clock });
   endpoint = await openIssuerEndpoint(issuer, { listen, tls });
   return { issuer, url: endpoint.url };

@@ -1,8 +1,9 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { inspect } from 'node:util';
 import { calculateJwkThumbprint } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type IssuerKeys, type KeyChange, openIssuerKeys } from '../../../src/workload/issuer-keys.ts';
+import type { SigningAlgorithm } from '../../../src/workload/options.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { MemoryKeyFile } from '../../fakes/memory-key-file.ts';
 
@@ -25,8 +26,8 @@ afterEach(() => {
   for (const keys of opened) keys.close();
 });
 
-function open(keyLifetimeMs = WEEK): IssuerKeys {
-  const keys = openIssuerKeys({ file, clock, keyLifetimeMs, observe: (change) => changes.push(change) });
+function open(keyLifetimeMs = WEEK, algorithm: SigningAlgorithm = 'ES256'): IssuerKeys {
+  const keys = openIssuerKeys({ file, clock, keyLifetimeMs, algorithm, observe: (change) => changes.push(change) });
   opened.push(keys);
   return keys;
 }
@@ -154,6 +155,53 @@ describe('rotation by age', () => {
   });
 });
 
+describe('another algorithm', () => {
+  const algorithms = (keys: IssuerKeys): string[] => keys.published.map(({ alg }) => alg);
+  const afterwards = (algorithm: SigningAlgorithm): IssuerKeys => {
+    for (const keys of opened) keys.close();
+    return open(WEEK, algorithm);
+  };
+
+  it('is that of the next key, which is published at once and signs a day later, whatever the age of the one that signs', async () => {
+    open();
+    const keys = afterwards('RS256');
+    expect(statesOf(keys)).toEqual(['current', 'next']);
+    expect(algorithms(keys)).toEqual(['ES256', 'RS256']);
+    expect(keys.current.algorithm).toBe('ES256');
+    await clock.advance(DAY);
+    expect(keys.current.algorithm).toBe('RS256');
+    expect(algorithms(keys)).toEqual(['RS256', 'ES256']);
+    await clock.advance(15 * MINUTE);
+    expect(algorithms(keys)).toEqual(['RS256']);
+  });
+
+  it('counts at once where one is asked for', () => {
+    open();
+    const keys = afterwards('RS256');
+    keys.rotate({ revoke: false });
+    expect(keys.current.algorithm).toBe('RS256');
+    expect(afterwards('RS256').current.kid).toBe(keys.current.kid);
+  });
+
+  it('replaces a next key of the former one that nobody has used', () => {
+    open();
+    afterwards('RS256');
+    const keys = afterwards('ES256');
+    expect(keys.current.algorithm).toBe('ES256');
+    expect(statesOf(keys)).toEqual(['current', 'next']);
+  });
+
+  it('has the thumbprint of RFC 7638 for its name, and a signature that verifies', async () => {
+    const keys = open(WEEK, 'RS256');
+    const [jwk] = keys.published;
+    expect(jwk).toMatchObject({ kty: 'RSA', alg: 'RS256', use: 'sig', kid: await calculateJwkThumbprint({ ...jwk }) });
+    expect(Object.keys(jwk ?? {}).toSorted()).toEqual(['alg', 'e', 'kid', 'kty', 'n', 'use']);
+    const digits = await keys.current.sign(Buffer.from('x'));
+    const key = createPublicKey({ key: { ...jwk }, format: 'jwk' });
+    expect(verify('sha256', Buffer.from('x'), key, Buffer.from(digits.toString(), 'base64url'))).toBe(true);
+  });
+});
+
 describe('rotation at once', () => {
   it('lets another key sign now and keeps the former published for its tokens', async () => {
     const keys = open();
@@ -223,8 +271,8 @@ describe('a file that is not ours', () => {
     ['a public key', fileWith(entry(publicHalf))],
     ['a key on another curve', fileWith(entry(jwkOf('P-384')))],
     [
-      'an RSA key',
-      fileWith(entry(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }))),
+      'a short RSA key',
+      fileWith(entry(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ format: 'jwk' }))),
     ],
     ['halves of two keys', fileWith(entry({ ...publicHalf, d: (jwkOf('P-256') as { d: string }).d }))],
     ['a broken private half', fileWith(entry({ ...publicHalf, d: 'canary-canary' }))],

@@ -12,7 +12,13 @@ let clock: FakeClock;
 let keys: IssuerKeys;
 beforeEach(() => {
   clock = new FakeClock();
-  keys = openIssuerKeys({ file: new MemoryKeyFile(), clock, keyLifetimeMs: 3_600_000, observe: () => {} });
+  keys = openIssuerKeys({
+    file: new MemoryKeyFile(),
+    clock,
+    keyLifetimeMs: 3_600_000,
+    algorithm: 'ES256',
+    observe: () => {},
+  });
 });
 
 const parts = (more: Partial<IssuerParts> = {}): IssuerParts => ({

@@ -158,7 +158,7 @@ describe('keys in transit', () => {
           createdAt: 0,
         };
       },
-      /not on P-256/,
+      /neither on P-256 nor RSA/,
     ],
   ])('end the start with a key %s', async (_what, spoil, message) => {
     spoil();
