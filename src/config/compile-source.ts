@@ -18,13 +18,12 @@ import { compileGcpWorkloadIdentity } from './sources/gcp-workload-identity.ts';
 import { compileKeyring } from './sources/keyring.ts';
 import { compileOAuth2 } from './sources/oauth2.ts';
 import { compileOpenaiAdmin } from './sources/openai-admin.ts';
-import { SourceDocument } from './sources/source-document.ts';
+import { type ProxyAround, SourceDocument } from './sources/source-document.ts';
 import { compileVault } from './sources/vault.ts';
 
 export interface SourceContext {
   readonly files: FileAccess;
-  readonly hasSandbox: boolean;
-  readonly tokensAreEs256: boolean;
+  readonly around: ProxyAround;
   readonly problems: ProblemList;
 }
 

@@ -69,10 +69,14 @@ export function compile(
     attestation: proxy.attestation,
   };
   const identities = identityDocuments.flatMap((source) => compileIdentity(source, self, problems) ?? []);
-  const hasSandbox = raws.some(({ value }) => isSandboxed(value));
-  const tokensAreEs256 = !raws.some(({ value }) => signsOtherwise(value));
+  const around = {
+    hasSandbox: raws.some(({ value }) => isSandboxed(value)),
+    // Of a key in transit nobody knows here.
+    tokensAreEs256: proxy.issuer.transit === null && proxy.issuer.algorithm === 'ES256',
+    hasWorkers: proxy.workers > 1,
+  };
   const sources = only(shaped, 'CredentialSource').flatMap(
-    (source) => compileSource(source, { files: fileAccess, hasSandbox, tokensAreEs256, problems }) ?? [],
+    (source) => compileSource(source, { files: fileAccess, around, problems }) ?? [],
   );
   const bindings = only(shaped, 'CredentialBinding').flatMap((source) => compileBinding(source, context) ?? []);
   const policies = only(shaped, 'EgressPolicy').map((source) => compilePolicy(source, context));
@@ -107,15 +111,6 @@ function only<K extends Kind>(shaped: readonly Shaped[], kind: K): ShapedAs<K>[]
 function isSandboxed(value: unknown): boolean {
   const { kind, spec } = (value ?? {}) as { kind?: unknown; spec?: unknown };
   return kind === 'Proxy' && typeof spec === 'object' && spec !== null && Object.hasOwn(spec, 'sandbox');
-}
-
-/** Likewise. Of a key in transit nobody knows here. */
-function signsOtherwise(value: unknown): boolean {
-  const { kind, spec } = (value ?? {}) as {
-    kind?: unknown;
-    spec?: { issuer?: { algorithm?: unknown; transit?: unknown } };
-  };
-  return kind === 'Proxy' && (spec?.issuer?.algorithm === 'RS256' || spec?.issuer?.transit !== undefined);
 }
 
 /** The same texts in the same order are the same revision, wherever they lie. */

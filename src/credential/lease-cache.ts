@@ -32,10 +32,11 @@ export interface LeaseCacheOptions {
 }
 
 /** Who obtains what all instances of a workload share: nobody among them. */
-const sharedBy = ({ name, spiffeId, placeholders }: Workload): Workload => ({
+const sharedBy = ({ name, spiffeId, placeholders, presented }: Workload): Workload => ({
   ...{ name, spiffeId, placeholders },
   instance: null,
   evidence: [],
+  ...(presented === undefined ? {} : { presented }),
 });
 
 /** In the names of leases of deliveries; no name of a document has it, so no permit can mean them. */
@@ -203,7 +204,10 @@ export class LeaseCache {
     const instance = perInstance === true ? workload.instance : null;
     const key = `${workload.name}\n${instance ?? ''}\n${binding}`;
     const known = this.#slots.get(key);
-    if (known !== undefined && known.subject.source === source) return known;
+    if (known !== undefined && known.subject.source === source) {
+      known.hear(workload);
+      return known;
+    }
     if (known !== undefined) this.#closeSlot(known);
     const holder = instance === null ? sharedBy(workload) : workload;
     const slot = new LeaseSlot(this.#host, { key, workload: holder, binding, source }, known?.generation ?? 0);

@@ -86,12 +86,15 @@ export class LeaseSlot {
   #invalidatedAtMs = Number.NEGATIVE_INFINITY;
   #timer: ScheduledTask | null = null;
   #changedAt: number;
+  /** The workload as it came last: what it presented may end sooner than its lease. */
+  #latest: Workload;
 
   constructor(host: SlotHost, subject: SlotSubject, generation: number) {
     this.#host = host;
     this.subject = subject;
     this.#generation = generation;
     this.#changedAt = host.clock.now();
+    this.#latest = subject.workload;
   }
 
   /** What new exchanges get. */
@@ -112,6 +115,11 @@ export class LeaseSlot {
       error: this.#failure?.error ?? null,
       changedAt: this.#changedAt,
     };
+  }
+
+  /** The same workload has come again. */
+  hear({ presented }: Workload): void {
+    if (presented !== undefined) this.#latest = { ...this.#latest, presented };
   }
 
   /** No promise where the lease is there. @throws EgressError `credential_*`; `signal` gives up this call alone. */
@@ -211,8 +219,7 @@ export class LeaseSlot {
     try {
       this.#shutdown.signal.throwIfAborted();
       unreserve = this.#host.reserve(subject);
-      const fetch = (signal: AbortSignal) =>
-        this.#host.call(signal, () => subject.source.fetch(subject.workload, signal));
+      const fetch = (signal: AbortSignal) => this.#host.call(signal, () => subject.source.fetch(this.#latest, signal));
       const grant = await this.#asked(fetch);
       if (!(grant.expiresAtMonotonicMs > this.#host.clock.monotonicMs())) {
         this.#host.discard(grant);

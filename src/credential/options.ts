@@ -1,11 +1,55 @@
 /** Options of hop 5: `CredentialSource` documents, validated. */
 
-export interface VaultAuthOptions {
-  readonly kind: 'jwt';
-  /** Mount without `auth/` and slashes: `jwt`. */
-  readonly mount: string;
-  readonly role: TemplateText;
-  readonly audience: readonly string[];
+/** How to log in at Vault; a mount is without `auth/` and slashes. All but `jwt` and `forwarded` log in as the proxy, whoever calls. */
+export type VaultLoginOptions =
+  | {
+      /** With a token that the proxy mints for the workload. */
+      readonly kind: 'jwt';
+      readonly mount: string;
+      readonly role: TemplateText;
+      readonly audience: readonly string[];
+    }
+  | {
+      /** With the token by which the workload identified itself. */
+      readonly kind: 'forwarded';
+      readonly mount: string;
+      readonly role: TemplateText;
+    }
+  | {
+      /** With the service account of the proxy's pod. */
+      readonly kind: 'kubernetes';
+      readonly mount: string;
+      readonly role: TemplateText;
+      readonly tokenFile: string;
+    }
+  | {
+      readonly kind: 'approle';
+      readonly mount: string;
+      readonly roleId: string;
+      /** Null: the role asks for none. */
+      readonly secretId: KeptSecret | null;
+      /** The secret is the token that wraps the secret id, which was made at this path; null: it is the secret id. */
+      readonly wrappedAt: string | null;
+    }
+  | {
+      /** With the client certificate of the connection. */
+      readonly kind: 'cert';
+      readonly mount: string;
+      /** Null: Vault tries all. */
+      readonly role: TemplateText | null;
+    }
+  | {
+      /** With a token that somebody else obtains and renews, an agent for instance. */
+      readonly kind: 'tokenFile';
+      readonly file: KeptSecret;
+    };
+
+/** PEM files; read anew when they change. */
+export interface CertificateFiles {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  /** Of the key: mode 0440 will do, the group is the proxy's own. */
+  readonly isGroupReadable: boolean;
 }
 
 /** Name that the proxy itself has as a workload; no WorkloadIdentity may have it. */
@@ -22,7 +66,11 @@ export interface VaultSourceOptions {
   readonly namespace: string | null;
   /** PEM file with the roots for `address`; null: the system's. */
   readonly caFile: string | null;
-  readonly auth: VaultAuthOptions;
+  /** Shown to Vault at the TLS handshake; absent: none. */
+  readonly clientCertificate?: CertificateFiles;
+  /** Other origins of the same Vault that `address` may redirect to; absent: none. */
+  readonly redirects?: readonly string[];
+  readonly auth: VaultLoginOptions;
   /** Path below `/v1/`, without leading slash. */
   readonly path: TemplateText;
   readonly method: 'GET' | 'POST';
@@ -30,8 +78,8 @@ export interface VaultSourceOptions {
   readonly parameters: Readonly<Record<string, string>>;
   /** Part of the credential → field of the engine's data. Null: by the engine's shape. */
   readonly fields: Readonly<Record<string, string>> | null;
-  /** Role of `auth` at which the proxy itself may revoke what a crash has left behind; absent: nobody does. */
-  readonly revocationRole?: string;
+  /** How the proxy itself logs in to revoke what a crash has left behind; absent: nobody does. */
+  readonly revocation?: VaultLoginOptions;
 }
 
 /** Part of the credential → name of the field. */

@@ -51,7 +51,7 @@ export interface OrphanOptions {
 export function createCredentialStage(
   options: Omit<SourceDirectoryOptions, 'changed'> & LeaseOptions & { readonly orphans?: OrphanOptions },
 ): CredentialStage {
-  const { clock, random, mintToken, journal, orphans } = options;
+  const { clock, random, journal, orphans } = options;
   const sources = new SourceDirectory({ ...options, changed: (name) => void stage.rotate(name) });
   let janitor: Janitor | null = null;
   const observe = (event: LeaseEvent): void => {
@@ -61,7 +61,7 @@ export function createCredentialStage(
   const stage = createStageOver(sources, { ...options, observe });
   if (journal === undefined || orphans === undefined) return stage;
   const sourceOf = (name: string) => sources.vaultOf(name);
-  janitor = new Janitor({ ...orphans, journal, clock, random, sourceOf, mintToken });
+  janitor = new Janitor({ ...orphans, journal, clock, random, sourceOf });
   void janitor.sweep();
   return {
     ...stage,

@@ -12,9 +12,20 @@ import { EgressError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import { MAX_JSON_BYTES } from './json.ts';
 import { type JsonBody, writeJsonBody } from './json-body.ts';
-import { type Renewal, renewalFrom, replyFrom, tokenFrom, type VaultReply, type VaultToken } from './reply.ts';
+import {
+  bareToken,
+  borrowedTokenFrom,
+  creationPathFrom,
+  memberFrom,
+  type Renewal,
+  renewalFrom,
+  replyFrom,
+  tokenFrom,
+  type VaultReply,
+  type VaultToken,
+} from './reply.ts';
 import { failureOf, type HealthState, healthOf, isWorthRetrying } from './status.ts';
-import { openTransport, type Transport, type TransportReply } from './transport.ts';
+import { type ClientCertificate, openTransport, type Transport, type TransportReply } from './transport.ts';
 
 export type { JsonObject, JsonValue } from './json.ts';
 export type { Renewal, VaultReply, VaultToken } from './reply.ts';
@@ -26,6 +37,9 @@ export interface VaultClientOptions {
   readonly namespace: string | null;
   /** PEM roots that replace the bundled ones for this address. */
   readonly caPem?: string;
+  readonly clientCertificate?: ClientCertificate;
+  /** Other origins of the same Vault to which a call may be redirected, with its token; none where left out. */
+  readonly redirects?: readonly string[];
   /** For one try; 2 s where left out. */
   readonly timeoutMs?: number;
   /** Largest reply in `bytes`; 256 KiB where left out, and at most. */
@@ -42,12 +56,14 @@ export interface VaultRead {
 
 /** Every call throws EgressError `credential_*`. Whoever got a `VaultToken` or `VaultReply` destroys its secrets. */
 export interface VaultClient {
-  /** Logs in at `auth/<mount>/login`. The caller destroys the workload token. */
-  login(
-    mount: string,
-    proof: { readonly role: string; readonly jwt: Secret },
-    signal: AbortSignal,
-  ): Promise<VaultToken>;
+  /** Logs in at `auth/<mount>/login`. The caller destroys the secrets in `proof`. */
+  login(mount: string, proof: JsonBody, signal: AbortSignal): Promise<VaultToken>;
+  /** What there is to know of a token that somebody else made; it is `token` itself that comes back in it. */
+  lookupSelf(token: Secret, signal: AbortSignal): Promise<VaultToken>;
+  /** Where the answer was made that this token wraps. */
+  wrappingPath(wrappingToken: Secret, signal: AbortSignal): Promise<string>;
+  /** This member of the wrapped answer, once; the caller destroys it. */
+  unwrap(wrappingToken: Secret, member: string, signal: AbortSignal): Promise<Secret>;
   read(token: VaultToken, path: string, read: VaultRead, signal: AbortSignal): Promise<VaultReply>;
   renewToken(token: VaultToken, signal: AbortSignal): Promise<Renewal>;
   renewLease(token: VaultToken, leaseId: string, incrementMs: number, signal: AbortSignal): Promise<Renewal>;
@@ -92,17 +108,29 @@ class Client implements VaultClient {
     this.#transport = transport;
   }
 
-  async login(
-    mount: string,
-    proof: { readonly role: string; readonly jwt: Secret },
-    signal: AbortSignal,
-  ): Promise<VaultToken> {
+  async login(mount: string, proof: JsonBody, signal: AbortSignal): Promise<VaultToken> {
     const target = targetOf(`auth/${mount}/login`);
-    const reply = await this.#call(
-      { method: 'POST', target, token: null, json: { role: proof.role, jwt: proof.jwt } },
-      signal,
-    );
+    const reply = await this.#call({ method: 'POST', target, token: null, json: proof }, signal);
     return tokenFrom(reply.body, reply.index);
+  }
+
+  async lookupSelf(token: Secret, signal: AbortSignal): Promise<VaultToken> {
+    const target = targetOf('auth/token/lookup-self');
+    const reply = await this.#call({ method: 'GET', target, token: bareToken(token, 0), json: null }, signal);
+    return borrowedTokenFrom(reply.body, token);
+  }
+
+  async wrappingPath(wrappingToken: Secret, signal: AbortSignal): Promise<string> {
+    const target = targetOf('sys/wrapping/lookup');
+    const json = { token: wrappingToken };
+    const reply = await this.#call({ method: 'POST', target, token: null, json }, signal);
+    return creationPathFrom(reply.body);
+  }
+
+  async unwrap(wrappingToken: Secret, member: string, signal: AbortSignal): Promise<Secret> {
+    // One use: a second try would find it used up, and blame somebody else for it.
+    const reply = await this.#post('sys/wrapping/unwrap', bareToken(wrappingToken, 1), {}, signal);
+    return memberFrom(reply.body, member);
   }
 
   async read(token: VaultToken, path: string, read: VaultRead, signal: AbortSignal): Promise<VaultReply> {

@@ -55,12 +55,16 @@ const LIMITS = { ...RESPONSE_LIMITS, maxHeadBytes: 16 * 1024 };
 /** Node has no name for it. Without it OpenSSL keeps the last record that it deciphered. */
 const SSL_OP_CLEANSE_PLAINTEXT = 0x2;
 
-/** `caPem` replaces the bundled roots. */
-export function createTrust(caPem: string | undefined): SecureContext {
+/** `caPem` replaces the bundled roots; `own` is shown where the server asks for it. */
+export function createTrust(
+  caPem: string | undefined,
+  own?: { readonly certificate: Buffer; readonly key: Buffer },
+): SecureContext {
   return createSecureContext({
     minVersion: 'TLSv1.2',
     secureOptions: SSL_OP_CLEANSE_PLAINTEXT,
     ...(caPem === undefined ? {} : { ca: caPem }),
+    ...(own === undefined ? {} : { cert: own.certificate, key: own.key }),
   });
 }
 

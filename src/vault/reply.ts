@@ -96,6 +96,54 @@ export function replyFrom(body: Buffer | null, keepsDocument = false): VaultRepl
   }
 }
 
+/** A token of which nothing else is known. */
+export const bareToken = (token: Secret, numUses: number): VaultToken => ({
+  token,
+  accessor: '',
+  leaseDurationMs: 0,
+  renewable: false,
+  numUses,
+  kind: 'service',
+  policies: [],
+  index: null,
+});
+
+/** Takes and zeroes `body`: what lookup-self says of `token`. Renewing it is its owner's. @throws EgressError `credential_invalid`. */
+export function borrowedTokenFrom(body: Buffer | null, token: Secret): VaultToken {
+  return inReply(body, (reply) => {
+    const data = reply.get('data');
+    if (!(data instanceof Map)) throw wrong('has no data');
+    return {
+      ...bareToken(token, wholeNumber(data, 'num_uses')),
+      leaseDurationMs: wholeNumber(data, 'ttl') * 1000,
+      kind: textOf(data.get('type')) === 'batch' ? 'batch' : 'service',
+    };
+  });
+}
+
+/** Takes and zeroes `body`: of sys/wrapping/lookup. @throws EgressError `credential_invalid`. */
+export function creationPathFrom(body: Buffer | null): string {
+  return inReply(body, (reply) => {
+    const data = reply.get('data');
+    return data instanceof Map ? textOf(data.get('creation_path')) : '';
+  });
+}
+
+/** Takes and zeroes `body`: one secret of its data. @throws EgressError `credential_invalid`. */
+export function memberFrom(body: Buffer | null, member: string): Secret {
+  return inReply(body, (reply, keep) => {
+    const data = reply.get('data');
+    const value = data instanceof Map ? data.get(member) : undefined;
+    if (!(value instanceof Secret)) throw wrong(`has no ${member}`);
+    keep.add(value);
+    return value;
+  });
+}
+
+/** What is no secret, although it stands among them. */
+const textOf = (value: JsonValue | undefined): string =>
+  value instanceof Secret ? value.reveal().toString('utf8') : typeof value === 'string' ? value : '';
+
 /** Takes and zeroes `body`: `auth` of a renewed token, or a renewed lease. @throws EgressError `credential_invalid`. */
 export function renewalFrom(body: Buffer | null): Renewal {
   return inReply(body, (reply) => {

@@ -46,7 +46,8 @@ export function failureOf(status: number, retryAfter: string | null, isLogin: bo
   const retryAfterMs = retryAfter !== null && RETRY_AFTER.test(retryAfter) ? Number(retryAfter) * 1000 : 1000;
   if (status >= 300 && status < 400) {
     return new EgressError('credential_unavailable', {
-      detail: 'the credential source redirects to another node, and redirects are not followed',
+      detail:
+        'the credential source redirects to a node that is not listed; name the active node as address, or list it under redirects',
       retryAfterMs,
     });
   }

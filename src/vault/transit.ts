@@ -8,8 +8,9 @@
  */
 import { EgressError } from '../core/errors.ts';
 import { allocateSecretBytes, Secret } from '../core/secret.ts';
-import type { VaultClient, VaultRead, VaultReply, VaultToken } from './client.ts';
+import type { VaultClient, VaultRead, VaultReply } from './client.ts';
 import { destroySecrets, type JsonValue } from './json.ts';
+import { bareToken } from './reply.ts';
 
 export interface TransitVersion {
   readonly version: number;
@@ -53,7 +54,7 @@ export function createTransitKey(
   ): Promise<T> => {
     const token = readToken();
     try {
-      const { data } = await client.read({ ...PLAIN_TOKEN, token }, `${mount}/${path}`, read, signal);
+      const { data } = await client.read(bareToken(token, 0), `${mount}/${path}`, read, signal);
       try {
         return use(data);
       } finally {
@@ -77,17 +78,6 @@ export function createTransitKey(
     },
   };
 }
-
-/** Of a token that somebody else made nothing is known. */
-const PLAIN_TOKEN: Omit<VaultToken, 'token'> = {
-  accessor: '',
-  leaseDurationMs: 0,
-  renewable: false,
-  numUses: 0,
-  kind: 'service',
-  policies: [],
-  index: null,
-};
 
 function versionsIn(data: VaultReply['data']): readonly TransitVersion[] {
   if (!Object.hasOwn(TYPES, textOf(data.get('type'))))

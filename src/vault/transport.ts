@@ -1,12 +1,13 @@
 /**
  * Duty: one HTTP call to Vault or OpenBao.
  * In → Out: method, path, token, body → status, the few header fields that count, and the bytes of a success.
- * Holds: redirects are not followed, environment proxies not used; each try has its deadline; token and body are written as
+ * Holds: a redirect is followed once, to a listed origin and the same place; environment proxies not used; each try has its deadline; token and body are written as
  *   bytes and zeroed behind the socket; a bounded number of connections, each used by one call at a time.
  * Fails: `credential_unavailable`, `credential_invalid` (too large, encoded).
  * Source: RFC 9110; RFC 9112.
  * Not here: what a status means (status.ts), paths and replies (client.ts), bytes on the wire (connection.ts).
  */
+import type { SecureContext } from 'node:tls';
 import { type Authority, parseAuthority } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
 import type { SecretField } from '../core/headers.ts';
@@ -21,9 +22,19 @@ export interface TransportOptions {
   readonly namespace: string | null;
   /** PEM roots that replace the bundled ones for this address. */
   readonly caPem?: string;
+  readonly clientCertificate?: ClientCertificate;
+  /** Other origins of the same Vault to which a call may be redirected. */
+  readonly redirects?: readonly string[];
   /** For one try. */
   readonly timeoutMs: number;
   readonly maxBodyBytes: number;
+}
+
+export interface ClientCertificate {
+  /** Of the version that is there now. */
+  identity(): Promise<string>;
+  /** PEM; the receiver zeroes the key. @throws EgressError. */
+  read(): Promise<{ readonly certificate: Buffer; readonly key: Buffer }>;
 }
 
 export interface TransportRequest {
@@ -41,6 +52,8 @@ export interface TransportReply {
   readonly status: number;
   readonly retryAfter: string | null;
   readonly index: string | null;
+  /** Where a redirect leads that keeps method and body. */
+  readonly location: string | null;
   /** Null unless the status is 200. The receiver zeroes it. */
   readonly body: Buffer | null;
 }
@@ -54,6 +67,8 @@ const ORIGIN = /^(https?):\/\/([^/?#@\s]+)$/;
 const INDEX = /^[\x21-\x7e]{1,1024}$/;
 
 interface Origin {
+  /** As configured. */
+  readonly text: string;
   readonly scheme: 'http' | 'https';
   readonly authority: Authority;
   readonly pool: ConnectionPool;
@@ -61,27 +76,69 @@ interface Origin {
 
 /** @throws EgressError `configuration_invalid` where the address is not an origin, or the roots are none. */
 export function openTransport(options: TransportOptions): Transport {
-  const [, scheme, text = ''] = ORIGIN.exec(options.address) ?? [];
-  if (scheme !== 'http' && scheme !== 'https')
-    throw new EgressError('configuration_invalid', { detail: 'the Vault address is not like https://host:8200' });
-  const authority = parseAuthority(text, DEFAULT_PORT[scheme]);
-  const destination = { authority, trust: scheme === 'https' ? trustIn(options.caPem) : null };
-  const pool = new ConnectionPool((signal, onGone) => Connection.open(destination, signal, onGone));
-  const origin: Origin = { scheme, authority, pool };
+  const trust = new Trust(options);
+  const main = originOf(options.address, trust);
+  const others = (options.redirects ?? []).map((each) => originOf(each, trust));
   return {
-    send: (request, signal) => send(origin, options, request, signal),
-    close: async () => pool.close(),
+    send: async (request, signal) => {
+      const reply = await send(main, options, request, signal);
+      const node =
+        reply.location === null ? undefined : others.find(({ text }) => reply.location === text + request.target);
+      return node === undefined ? reply : send(node, options, request, signal);
+    },
+    close: async () => {
+      for (const { pool } of [main, ...others]) pool.close();
+    },
   };
 }
 
-function trustIn(caPem: string | undefined): ReturnType<typeof createTrust> {
-  try {
-    return createTrust(caPem);
-  } catch (cause) {
-    throw new EgressError('configuration_invalid', {
-      detail: 'the roots for the Vault address are no PEM certificates',
-      cause,
-    });
+function originOf(address: string, trust: Trust): Origin {
+  const [, scheme, text = ''] = ORIGIN.exec(address) ?? [];
+  if (scheme !== 'http' && scheme !== 'https')
+    throw new EgressError('configuration_invalid', { detail: 'the Vault address is not like https://host:8200' });
+  const authority = parseAuthority(text, DEFAULT_PORT[scheme]);
+  const pool = new ConnectionPool(async (signal, onGone) =>
+    Connection.open({ authority, trust: scheme === 'https' ? await trust.current() : null }, signal, onGone),
+  );
+  return { text: address, scheme, authority, pool };
+}
+
+/** Whom to trust, and what to show; made anew when the client certificate changes. */
+class Trust {
+  readonly #options: Pick<TransportOptions, 'caPem' | 'clientCertificate'>;
+  #context: SecureContext;
+  /** Of the certificate in `#context`. */
+  #identity = '';
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    try {
+      this.#context = createTrust(options.caPem);
+    } catch (cause) {
+      const detail = 'the roots for the Vault address are no PEM certificates';
+      throw new EgressError('configuration_invalid', { detail, cause });
+    }
+  }
+
+  /** @throws EgressError */
+  async current(): Promise<SecureContext> {
+    const { caPem, clientCertificate } = this.#options;
+    if (clientCertificate === undefined) return this.#context;
+    const identity = await clientCertificate.identity();
+    if (identity === this.#identity) return this.#context;
+    const own = await clientCertificate.read();
+    try {
+      this.#context = createTrust(caPem, own);
+      this.#identity = identity;
+      return this.#context;
+    } catch {
+      // The cause could show the key.
+      throw new EgressError('credential_invalid', {
+        detail: 'the client certificate of the credential source is no PEM, or its key is another’s',
+      });
+    } finally {
+      own.key.fill(0);
+    }
   }
 }
 
@@ -130,6 +187,7 @@ function replyOf({ head, body }: RawReply): TransportReply {
     status: head.status,
     retryAfter: head.headers.get('retry-after') ?? null,
     index: index !== undefined && INDEX.test(index) ? index : null,
+    location: head.status === 307 || head.status === 308 ? (head.headers.get('location') ?? null) : null,
     body,
   };
 }

@@ -65,12 +65,6 @@ export interface AttestationLog {
   warn(message: string, facts: Readonly<Record<string, string | null>>): void;
 }
 
-/** The diagnostic log, as far as a source of evidence needs it. */
-export interface AttestationLog {
-  info(message: string, facts: Readonly<Record<string, string | null>>): void;
-  warn(message: string, facts: Readonly<Record<string, string | null>>): void;
-}
-
 /** What the kernel of this host knows about the other end of a connection. */
 export interface LocalKernel {
   ownerOf(connection: Connection): Promise<SocketOwner | null>;

@@ -10,6 +10,7 @@
 
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
+import { Secret } from '../core/secret.ts';
 import { createSpiffeId, type SpiffeId } from '../core/spiffe-id.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Attestation } from './attestation.ts';
@@ -67,7 +68,7 @@ class Registrar implements WorkloadStage {
     const token = tokenIn(proxyAuthorization);
     if (token === null) throw unidentified('Proxy-Authorization holds no token');
     if (isInstanceToken(token)) return this.#byInstance(token, createSubject(connection, null, kernel));
-    return this.#byEvidence(createSubject(connection, await this.#verified(token), kernel));
+    return this.#byEvidence(createSubject(connection, await this.#verified(token), kernel), token);
   }
 
   isCurrent(workload: Workload): Eventually<boolean> {
@@ -116,7 +117,8 @@ class Registrar implements WorkloadStage {
     }
   }
 
-  async #byEvidence(subject: Subject): Promise<Workload> {
+  /** `presented`: what was verified. */
+  async #byEvidence(subject: Subject, presented?: string): Promise<Workload> {
     if (isContradictory(subject)) throw unidentified('token and certificate prove two identities');
     const evidence = new Evidence(subject, this.#parts.attestation.attestors);
     const matches = new Map<string, string[]>();
@@ -132,7 +134,11 @@ class Registrar implements WorkloadStage {
     }
     const found = await this.#workload(only[0], null, only[1]);
     const provenUntil = Math.min(subject.token?.expiresAt ?? Infinity, subject.connection.svidEndsAt ?? Infinity);
-    const workload = provenUntil === Infinity ? found : { ...found, provenUntil };
+    const workload = {
+      ...found,
+      ...(provenUntil === Infinity ? {} : { provenUntil }),
+      ...(presented === undefined ? {} : { presented: Secret.copyOf(Buffer.from(presented, 'latin1')) }),
+    };
     if (subject.token?.stillHolds !== undefined) this.#revocable.set(workload, subject.token);
     return workload;
   }

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Secret } from '../../src/core/secret.ts';
 import type { VaultSourceOptions } from '../../src/credential/options.ts';
 import type { CredentialSource } from '../../src/credential/source.ts';
-import { createVaultSource } from '../../src/credential/sources/vault.ts';
 import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
+import { vaultSource } from '../fakes/vault-source.ts';
 import { workload } from '../unit/credential/permits.ts';
 import { ContractTarget, systemClock, TARGETS } from './contract-target.ts';
 
@@ -24,8 +24,8 @@ describe.each(TARGETS)('a credential source at the %s Vault', (kind) => {
   const signal = (): AbortSignal => AbortSignal.timeout(10_000);
 
   function source(role: string, path: string, more: Partial<VaultSourceOptions> = {}): CredentialSource {
-    return createVaultSource({
-      options: {
+    return vaultSource(
+      {
         kind: 'vault',
         name: 'contract',
         address: target.address,
@@ -38,10 +38,8 @@ describe.each(TARGETS)('a credential source at the %s Vault', (kind) => {
         fields: null,
         ...more,
       },
-      client,
-      clock: systemClock,
-      mintToken: async () => Secret.copyOf(Buffer.from(await target.jwt())),
-    });
+      { client, clock: systemClock, mintToken: async () => Secret.copyOf(Buffer.from(await target.jwt())) },
+    );
   }
 
   const isLive = async (accessor: string | null): Promise<boolean> =>

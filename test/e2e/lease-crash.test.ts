@@ -25,9 +25,10 @@ const children = new Set<ChildProcess>();
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lease-crash-'));
   const registry = createSandboxRegistry(systemClock);
+  const revocation = { kind: 'jwt', mount: 'jwt', role: 'janitor', audience: ['vault'] } as const;
   vault = await openSandboxVault({ address: '127.0.0.1', port: 0, clock: systemClock, registry });
   const { sources } = await openLeaseWorld(vault.address, vault.rootToken, {
-    ...{ leaseTtl: '1h', clock: systemClock, source: { revocationRole: 'janitor' } },
+    ...{ leaseTtl: '1h', clock: systemClock, source: { revocation } },
   });
   order = { folder, keyPem: SIGNING_KEY_PEM, sources, workloads: 200 };
 });

@@ -21,7 +21,6 @@ import type { Closers } from '../../src/core/closers.ts';
 import { Deadlines } from '../../src/core/deadlines.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { CredentialStage } from '../../src/credential/credential.ts';
-import { createVaultSource } from '../../src/credential/sources/vault.ts';
 import { createStageOver } from '../../src/credential/stage.ts';
 import type { ExchangeStages } from '../../src/exchange.ts';
 import { PRESETS } from '../../src/injection/presets/all.ts';
@@ -36,6 +35,7 @@ import { CaptureSink } from '../fakes/capture-audit.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { FakeUpstream } from '../fakes/fake-upstream.ts';
 import { FakeVaultClient } from '../fakes/fake-vault-client.ts';
+import { vaultSource } from '../fakes/vault-source.ts';
 import { AuditScript, UpstreamScript, WorkloadScript } from './actors.ts';
 import { POLICY } from './policy-text.ts';
 import { assertNothingIsLeft } from './remains.ts';
@@ -195,7 +195,7 @@ function credentialsOver(sources: Configuration['sources'], clock: FakeClock, va
   const made = new Map(
     sources
       .filter((options) => options.kind === 'vault')
-      .map((options) => [options.name, createVaultSource({ options, client: vault, clock, mintToken })]),
+      .map((options) => [options.name, vaultSource(options, { client: vault, clock, mintToken })]),
   );
   const find = (name: string) => made.get(name) ?? expect.fail(`no source ${name}`);
   return createStageOver({ find, close: async () => {} }, { clock, random: () => 0.5 });

@@ -6,6 +6,7 @@
 import { EgressError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { Renewal, VaultClient, VaultReply, VaultToken } from '../../src/vault/client.ts';
+import type { JsonBody } from '../../src/vault/json-body.ts';
 import { failureOf } from '../../src/vault/status.ts';
 
 interface Issue {
@@ -45,12 +46,8 @@ export class FakeVaultClient implements VaultClient {
     this.#fault = null;
   }
 
-  async login(
-    _mount: string,
-    proof: { readonly role: string; readonly jwt: Secret },
-    _signal: AbortSignal,
-  ): Promise<VaultToken> {
-    this.asked.push(`login ${proof.role} with ${proof.jwt.reveal().toString()}`);
+  async login(_mount: string, { role, jwt }: JsonBody): Promise<VaultToken> {
+    this.asked.push(`login ${String(role)} with ${jwt instanceof Secret ? jwt.reveal().toString() : 'nothing'}`);
     this.#fail(false);
     this.#serial += 1;
     const token = `hvs.playbook-token-${String(this.#serial).padStart(8, '0')}`;
@@ -65,6 +62,18 @@ export class FakeVaultClient implements VaultClient {
       policies: [],
       index: null,
     };
+  }
+
+  async lookupSelf(): Promise<VaultToken> {
+    throw failureOf(403, null, false);
+  }
+
+  async wrappingPath(): Promise<string> {
+    throw failureOf(400, null, true);
+  }
+
+  async unwrap(): Promise<Secret> {
+    throw failureOf(400, null, true);
   }
 
   async read(_token: VaultToken, path: string): Promise<VaultReply> {

@@ -32,7 +32,7 @@ export function compileAzureFederated(
   azure: z.infer<typeof azureFederatedShape>,
   source: SourceDocument,
 ): AzureFederatedSourceOptions {
-  if (source.tokensAreEs256)
+  if (source.around.tokensAreEs256)
     source.warn(
       [],
       'Microsoft Entra takes no token that is signed with ES256; write issuer.algorithm: RS256 in the Proxy document',

@@ -1,18 +1,12 @@
 /** Duty: `spec.oauth2`: its words and what they mean. */
 import { z } from 'zod';
-import type { KeptSecret, OAuth2SourceOptions } from '../../credential/options.ts';
+import type { OAuth2SourceOptions } from '../../credential/options.ts';
 import { empty, list, spelled, text } from '../shapes.ts';
-import { variable } from './env.ts';
+import { keptIn, keptShape } from './kept-shape.ts';
 import { baseUrl, checkedUrl } from './provider-shape.ts';
 import type { SourceDocument } from './source-document.ts';
 
 const EXAMPLE = 'https://login.example.com/oauth/token';
-
-const keptShape = z.strictObject({
-  file: text.optional(),
-  groupReadable: z.boolean().optional(),
-  variable: variable.optional(),
-});
 
 const scopeToken = spelled('a scope without spaces', /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, 'read:orders');
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
@@ -107,17 +101,4 @@ function grantOf({ grant, tokenUrl }: Spec, source: SourceDocument): OAuth2Sourc
   if (grant?.tokenExchange !== undefined)
     return { kind: 'tokenExchange', subjectAudience: grant.tokenExchange.subjectAudience ?? [tokenUrl] };
   return { kind: 'clientCredentials' };
-}
-
-function keptIn(keys: readonly string[], given: z.infer<typeof keptShape>, source: SourceDocument): KeptSecret {
-  const { file, variable: name, groupReadable } = given;
-  if ((file === undefined) === (name === undefined))
-    source.refuse(
-      [...keys],
-      file === undefined ? 'where the secret is kept is not said' : 'file and variable exclude each other',
-      'write file: /run/secrets/x, or variable: NAME',
-    );
-  return file !== undefined || name === undefined
-    ? { kind: 'file', path: source.resolve(file ?? ''), isGroupReadable: groupReadable ?? false }
-    : { kind: 'variable', name };
 }

@@ -11,6 +11,14 @@ import { nearest } from '../nearest.ts';
 import { type Path, type ProblemList, quoted } from '../problems.ts';
 import { durationMs } from '../quantities.ts';
 
+/** What sources must know of the Proxy document. */
+export interface ProxyAround {
+  readonly hasSandbox: boolean;
+  /** Workload tokens are signed with the default algorithm. */
+  readonly tokensAreEs256: boolean;
+  readonly hasWorkers: boolean;
+}
+
 export interface SourceDocumentParts {
   /** With its namespace. */
   readonly name: string;
@@ -18,9 +26,7 @@ export interface SourceDocumentParts {
   readonly kind: string;
   readonly raw: RawDocument;
   readonly files: FileAccess;
-  readonly hasSandbox: boolean;
-  /** Workload tokens are signed with the default algorithm. */
-  readonly tokensAreEs256: boolean;
+  readonly around: ProxyAround;
   readonly problems: ProblemList;
 }
 
@@ -29,14 +35,12 @@ const LOOPBACK = /^(?:localhost|127\.[0-9.]+|\[?::1\]?)$/;
 
 export class SourceDocument {
   readonly name: string;
-  readonly hasSandbox: boolean;
-  readonly tokensAreEs256: boolean;
+  readonly around: ProxyAround;
   readonly #parts: SourceDocumentParts;
 
   constructor(parts: SourceDocumentParts) {
     this.name = parts.name;
-    this.hasSandbox = parts.hasSandbox;
-    this.tokensAreEs256 = parts.tokensAreEs256;
+    this.around = parts.around;
     this.#parts = parts;
   }
 

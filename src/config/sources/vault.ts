@@ -4,8 +4,11 @@
  */
 import { z } from 'zod';
 import type { VaultSourceOptions } from '../../credential/options.ts';
-import { list, mount, spelled, text } from '../shapes.ts';
+import { list, spelled, text } from '../shapes.ts';
 import { type SourceDocument, type TemplateFault, withoutPlaces } from './source-document.ts';
+import { compileLogins, LOGIN_SHAPE } from './vault-login.ts';
+
+const CLEAR = 'logins and credentials cross the network in clear; use https';
 
 /** Part of a credential → where the source has it. */
 export const partsShape = z.strictObject({
@@ -17,6 +20,8 @@ export const partsShape = z.strictObject({
   sessionToken: text.optional(),
 });
 
+const origin = spelled('an origin without path', /^https?:\/\/[^/?#@\s]{1,300}$/, 'https://vault-1.internal:8200');
+
 export const vaultShape = z.strictObject({
   address: spelled(
     'an origin without path, or "sandbox"',
@@ -25,64 +30,43 @@ export const vaultShape = z.strictObject({
   ),
   namespace: text.optional(),
   caFile: text.optional(),
-  jwtAuthMethodPath: mount.optional(),
-  auth: z.strictObject({ jwt: z.strictObject({ path: mount.optional() }).optional() }).optional(),
-  role: text,
-  revocation: z.strictObject({ role: text }).optional(),
+  redirects: list(origin).optional(),
+  ...LOGIN_SHAPE,
   path: text,
   method: z.enum(['GET', 'POST']).optional(),
   parameters: z.record(z.string(), text).optional(),
-  audience: list(text).optional(),
   fields: partsShape.optional(),
 });
-
-const DEFAULT_MOUNT = 'jwt';
-const DEFAULT_AUDIENCE = 'vault';
 
 export function compileVault(vault: z.infer<typeof vaultShape>, source: SourceDocument): VaultSourceOptions {
   checkAddress(vault.address, source);
   for (const key of ['role', 'path'] as const) {
-    if (!source.checkTemplate([key], key, vault[key])) continue;
-    const fault = segmentFault(vault[key], key === 'path');
+    const given = vault[key];
+    if (given === undefined || !source.checkTemplate([key], key, given)) continue;
+    const fault = segmentFault(given, key === 'path');
     if (fault !== null) source.refuse([key], `the ${key} ${fault.fault}`, fault.hint);
   }
-  const { jwtAuthMethodPath, auth } = vault;
-  if (jwtAuthMethodPath !== undefined && auth !== undefined)
-    source.refuseKey(['auth'], 'the auth method is given twice', 'keep jwtAuthMethodPath or auth');
-  if (auth !== undefined && auth.jwt === undefined)
-    source.refuse(['auth'], '"jwt" is missing', 'write auth: { jwt: {} }');
-  const revocationRole = vault.revocation?.role;
-  if (revocationRole?.includes('{{') === true)
-    source.refuse(
-      ['revocation', 'role'],
-      'the role is for the proxy itself and names no workload',
-      'write a plain name',
-    );
+  for (const [i, each] of (vault.redirects ?? []).entries())
+    source.checkOrigin(['redirects', i], each, 'https://vault-1.internal:8200', CLEAR);
   return {
     kind: 'vault',
     name: source.name,
     address: vault.address,
     namespace: vault.namespace ?? null,
     caFile: source.roots(['caFile'], vault.caFile),
-    auth: {
-      kind: 'jwt',
-      mount: jwtAuthMethodPath ?? auth?.jwt?.path ?? DEFAULT_MOUNT,
-      role: vault.role,
-      audience: vault.audience ?? [DEFAULT_AUDIENCE],
-    },
+    ...compileLogins(vault, source),
+    ...(vault.redirects === undefined ? {} : { redirects: vault.redirects }),
     path: vault.path,
     method: vault.method ?? 'GET',
     parameters: { ...vault.parameters },
     fields: source.mapping(['fields'], vault.fields),
-    ...(revocationRole === undefined ? {} : { revocationRole }),
   };
 }
 
 function checkAddress(address: string, source: SourceDocument): void {
   if (address !== 'sandbox') {
-    const warning = 'logins and credentials cross the network in clear; use https';
-    source.checkOrigin(['address'], address, 'https://vault.internal:8200', warning);
-  } else if (!source.hasSandbox) {
+    source.checkOrigin(['address'], address, 'https://vault.internal:8200', CLEAR);
+  } else if (!source.around.hasSandbox) {
     const hint = 'add "sandbox: {}" to the Proxy document, or write the address of your Vault';
     source.refuse(['address'], 'there is no sandbox', hint);
   }

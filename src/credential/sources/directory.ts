@@ -13,11 +13,14 @@ import type { DeliveryOrder } from '../credential.ts';
 import type { CredentialSourceOptions, ProviderEndpoint, VaultSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
 import { asDocument } from './as-document.ts';
+import { certificatePair } from './certificate-pair.ts';
 import { type HttpsCaller, openHttpsCaller } from './https-call.ts';
 import { BEGINS_AT_ONCE, MAKERS, type Maker, type OptionsOf, type SourceKind } from './makers.ts';
 import type { SourceParts } from './source-parts.ts';
+import { createVaultLogin, type VaultLogin } from './vault-login.ts';
+import { WrappedSecretIds } from './wrapped-secret-ids.ts';
 
-export interface SourceDirectoryOptions extends Omit<SourceParts, 'vaultClient' | 'httpsCaller'> {
+export interface SourceDirectoryOptions extends Omit<SourceParts, 'vaultClient' | 'secretIds' | 'httpsCaller'> {
   /** Read anew for every request. */
   readonly sources: () => readonly CredentialSourceOptions[];
   /** What the address `sandbox` stands for; null where there is none. */
@@ -39,6 +42,7 @@ export class SourceDirectory {
   readonly #parts: SourceParts;
   readonly #clients = new Map<string, VaultClient>();
   readonly #callers = new Map<string, HttpsCaller>();
+  readonly #secretIds = new WrappedSecretIds();
   #documents: readonly CredentialSourceOptions[] | null = null;
   #byName = new Map<string, CredentialSourceOptions>();
   /** By name and form. */
@@ -49,6 +53,7 @@ export class SourceDirectory {
     this.#parts = {
       ...options,
       vaultClient: (source) => this.#clientFor(source),
+      secretIds: this.#secretIds,
       httpsCaller: (endpoint) => this.#callerFor(endpoint),
     };
     this.#reload(options.sources());
@@ -75,9 +80,13 @@ export class SourceDirectory {
   }
 
   /** How to speak with the Vault of a source; null where there is no such source. @throws EgressError `configuration_invalid`. */
-  vaultOf(name: string): { readonly options: VaultSourceOptions; readonly client: VaultClient } | null {
+  vaultOf(name: string): { readonly client: VaultClient; readonly revocation: VaultLogin | null } | null {
     const options = this.#options.sources().find((each) => each.name === name);
-    return options?.kind !== 'vault' ? null : { options, client: this.#clientFor(options) };
+    if (options?.kind !== 'vault') return null;
+    const client = this.#clientFor(options);
+    const { revocation } = options;
+    const login = revocation === undefined ? null : createVaultLogin(revocation, { ...this.#parts, client });
+    return { client, revocation: login };
   }
 
   async close(): Promise<void> {
@@ -86,6 +95,7 @@ export class SourceDirectory {
     this.#clients.clear();
     for (const caller of this.#callers.values()) caller.close();
     this.#callers.clear();
+    this.#secretIds.close();
   }
 
   #reload(documents: readonly CredentialSourceOptions[]): void {
@@ -110,14 +120,21 @@ export class SourceDirectory {
     return caller;
   }
 
-  #clientFor({ address: configured, namespace, caFile }: VaultSourceOptions): VaultClient {
+  #clientFor(options: VaultSourceOptions): VaultClient {
+    const { address: configured, namespace, caFile, clientCertificate, redirects } = options;
     const address = configured === 'sandbox' ? this.#options.sandboxVaultAddress : configured;
     if (address === null)
       throw new EgressError('configuration_invalid', { detail: 'a credential source uses the sandbox, which is off' });
-    const key = JSON.stringify([address, namespace, caFile]);
+    const key = JSON.stringify([address, namespace, caFile, clientCertificate, redirects]);
     const known = this.#clients.get(key);
     if (known !== undefined) return known;
-    const client = openVaultClient({ address, namespace, ...(caFile === null ? {} : { caPem: readRoots(caFile) }) });
+    const client = openVaultClient({
+      ...{ address, namespace, redirects: redirects ?? [] },
+      ...(caFile === null ? {} : { caPem: readRoots(caFile) }),
+      ...(clientCertificate === undefined
+        ? {}
+        : { clientCertificate: certificatePair(clientCertificate, this.#options) }),
+    });
     this.#clients.set(key, client);
     return client;
   }

@@ -7,9 +7,9 @@ import { EgressError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import type { EnvSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
+import { type Parts, partsOf } from './credential-parts.ts';
 import { heldGrant, MAX_HELD_MS } from './held.ts';
 import type { SourceParts } from './source-parts.ts';
-import { type Parts, partsOf } from './vault-fields.ts';
 
 export type EnvSourceParts = Pick<SourceParts, 'clock' | 'variables'>;
 

@@ -14,12 +14,12 @@ import type { Workload } from '../../workload/workload.ts';
 import type { ExecSourceOptions, Fields } from '../options.ts';
 import type { CredentialSource, Grant } from '../source.ts';
 import { expandArgument } from '../template.ts';
+import { partsOf } from './credential-parts.ts';
 import { endAfterSeconds, endAtMoment } from './expiry.ts';
 import { heldGrant } from './held.ts';
 import { type ProgramOutcome, runProgram, unavailable } from './program.ts';
 import type { SourceParts } from './source-parts.ts';
 import { readObject } from './stored.ts';
-import { partsOf } from './vault-fields.ts';
 
 export type ExecSourceParts = Pick<SourceParts, 'clock' | 'ownUid'>;
 

@@ -10,7 +10,7 @@ import { Secret } from '../../core/secret.ts';
 import { destroySecrets, type JsonObject, type JsonValue, readJson } from '../../vault/json.ts';
 import type { CredentialPart } from '../credential.ts';
 import type { Grant } from '../source.ts';
-import { assertUsable } from './vault-fields.ts';
+import { assertUsable } from './credential-parts.ts';
 
 /** No answer is believed for longer. */
 export const MAX_GRANT_MS = 24 * 60 * 60_000;

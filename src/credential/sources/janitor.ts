@@ -1,20 +1,19 @@
 /**
  * Duty: revokes at Vault what a crash of this proxy has left behind.
  * In → Out: the journal's orphans → each revoked by its accessor (or lease id), or told to be left until its time is over.
- * Holds: it logs in as the proxy itself, at the role that the source names for this and for nothing else; a source without such a
- *   role has its orphans left; what could not be tried is tried again, 1 s to 60 s later, until it has ended by itself.
+ * Holds: it logs in as the proxy itself, in the way that the source names for this; a source without one
+ *   has its orphans left; what could not be tried is tried again, 1 s to 60 s later, until it has ended by itself.
  * Fails: never; it tells.
  * Source: Vault HTTP API (auth/token/revoke-accessor, sys/leases/revoke): neither is in the default policy.
  * Not here: what runs now (../lease-cache.ts), the journal's file (store/).
  */
 import type { Clock, ScheduledTask } from '../../core/clock.ts';
 import { toEgressError } from '../../core/errors.ts';
-import type { Secret } from '../../core/secret.ts';
 import type { VaultClient, VaultToken } from '../../vault/client.ts';
 import type { Workload } from '../../workload/workload.ts';
 import type { LeaseJournal, Orphan } from '../journal.ts';
-import type { VaultSourceOptions } from '../options.ts';
 import { backOffMs } from '../pacing.ts';
+import type { VaultLogin } from './vault-login.ts';
 
 /** What one sweep came to. */
 export interface OrphanReport {
@@ -34,10 +33,9 @@ export interface JanitorParts {
   readonly clock: Clock;
   readonly random: () => number;
   /** Null where the configuration has no such source any more. */
-  readonly sourceOf: (name: string) => { readonly options: VaultSourceOptions; readonly client: VaultClient } | null;
+  readonly sourceOf: (name: string) => { readonly client: VaultClient; readonly revocation: VaultLogin | null } | null;
   /** The proxy as a workload of its own. */
   readonly self: Workload;
-  readonly mintToken: (workload: Workload, audience: readonly string[]) => Promise<Secret>;
   /** Must not throw. */
   readonly report: (report: OrphanReport) => void;
 }
@@ -101,21 +99,19 @@ export class Janitor {
 
   /** Why not all of them; null where nothing went wrong. */
   async #revokeAll(name: string, orphans: readonly Orphan[]): Promise<string | null> {
-    const { sourceOf, self, mintToken } = this.#parts;
+    const { sourceOf, self } = this.#parts;
     try {
       const source = sourceOf(name);
       if (source === null) return 'unknown_source';
-      const { options, client } = source;
-      if (options.revocationRole === undefined) return 'no_role';
-      const jwt = await mintToken(self, options.auth.audience);
-      const proof = { role: options.revocationRole, jwt };
-      const token = await client.login(options.auth.mount, proof, this.#signal()).finally(() => jwt.destroy());
+      const { client, revocation } = source;
+      if (revocation === null) return 'no_role';
+      const { token, isBorrowed } = await revocation(self, this.#signal());
       try {
         let reason: string | null = null;
         for (const orphan of orphans) reason = (await this.#revoke(client, token, orphan)) ?? reason;
         return reason;
       } finally {
-        await client.revokeSelf(token, this.#signal()).catch(() => {});
+        if (!isBorrowed) await client.revokeSelf(token, this.#signal()).catch(() => {});
         token.token.destroy();
       }
     } catch (thrown) {

@@ -12,6 +12,7 @@ import { loadedLater } from './loaded-later.ts';
 import { PROVIDER_MAKERS } from './provider-makers.ts';
 import type { SourceParts } from './source-parts.ts';
 import { createVaultSource } from './vault.ts';
+import { createVaultLogin } from './vault-login.ts';
 
 export type SourceKind = CredentialSourceOptions['kind'];
 export type OptionsOf<K extends SourceKind> = Extract<CredentialSourceOptions, { readonly kind: K }>;
@@ -32,7 +33,9 @@ export const MAKERS: { readonly [K in SourceKind]: Maker<K> } = {
   vault: (options, { journal, ...parts }, form) => {
     // The sandbox's Vault ends with the process, and all its leases with it.
     const noted = journal === undefined || options.address === 'sandbox' ? {} : { journal };
-    return createVaultSource({ ...parts, ...noted, options, client: parts.vaultClient(options), form });
+    const client = parts.vaultClient(options);
+    const login = createVaultLogin(options.auth, { ...parts, client });
+    return createVaultSource({ ...noted, options, client, login, clock: parts.clock, form });
   },
   oauth2: (options, parts) =>
     loadedLater(options.name, async () => {

@@ -9,6 +9,7 @@ import type { ProviderEndpoint, VaultSourceOptions } from '../options.ts';
 import type { SourceEvent } from '../source.ts';
 import type { HttpsCaller } from './https-call.ts';
 import type { Variables } from './variables.ts';
+import type { WrappedSecretIds } from './wrapped-secret-ids.ts';
 
 export interface SourceParts {
   readonly clock: Clock;
@@ -28,6 +29,8 @@ export interface SourceParts {
   readonly changed: (name: string) => void;
   /** Shared by the sources of one address; nobody but its maker closes it. @throws EgressError `configuration_invalid`. */
   readonly vaultClient: (options: VaultSourceOptions) => VaultClient;
+  /** What was unwrapped for any source. */
+  readonly secretIds: WrappedSecretIds;
   /** Likewise. @throws EgressError `configuration_invalid`. */
   readonly httpsCaller: (endpoint: ProviderEndpoint) => HttpsCaller;
   /** Where what a crash would leave is noted; absent: nowhere. */

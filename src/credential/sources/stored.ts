@@ -10,7 +10,7 @@ import { EgressError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { destroySecrets, type JsonValue, readJson } from '../../vault/json.ts';
 import type { Fields, FileSourceOptions } from '../options.ts';
-import { type Parts, partsOf } from './vault-fields.ts';
+import { type Parts, partsOf } from './credential-parts.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;

@@ -7,7 +7,7 @@
  *   /proc/PID/environ to the same user and to root. It is the weakest source.
  */
 import { Secret } from '../../core/secret.ts';
-import type { CredentialSourceOptions } from '../options.ts';
+import type { CredentialSourceOptions, KeptSecret } from '../options.ts';
 
 /** The value, which is removed from the environment; null where there is none. */
 export type TakeVariable = (name: string) => string | null;
@@ -46,11 +46,16 @@ export class Variables {
 
 function variablesOf(source: CredentialSourceOptions): readonly string[] {
   if (source.kind === 'env') return Object.values(source.fields);
+  return keptBy(source).flatMap((place) => (place.kind === 'variable' ? [place.name] : []));
+}
+
+function keptBy(source: CredentialSourceOptions): readonly KeptSecret[] {
+  if (source.kind === 'vault')
+    return source.auth.kind === 'approle' && source.auth.secretId !== null ? [source.auth.secretId] : [];
   if (source.kind !== 'oauth2') return [];
   const { auth, grant } = source;
-  const kept = [
+  return [
     ...(auth.kind === 'clientSecret' ? [auth.secret] : []),
     ...(grant.kind === 'refreshToken' ? [grant.token] : []),
   ];
-  return kept.flatMap((place) => (place.kind === 'variable' ? [place.name] : []));
 }

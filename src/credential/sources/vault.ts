@@ -1,16 +1,16 @@
 /**
- * Duty: credentials from Vault or OpenBao, obtained as the workload itself.
- * In → Out: Workload → a token minted for it → login → read → `Grant`.
- * Holds: nobody's Vault token but the workload's own is used; the grant ends with the earlier of lease and token, counted
+ * Duty: credentials from Vault or OpenBao.
+ * In → Out: Workload → a token of its login → read → `Grant`.
+ * Holds: each grant has a login of its own, and is ended with it; a borrowed token is left alone, and its leases are revoked one by
+ *   one; the grant ends with the earlier of lease and token, counted
  *   from before the call; of a token with counted uses one is kept back to revoke it.
  * Fails: `credential_unavailable`, `credential_denied`, `credential_invalid`.
  * Source: Vault concepts "Lease, renew and revoke", "Tokens" (a lease ends with the token that made it).
- * Not here: when to replace a grant (../lease-slot.ts).
+ * Not here: as whom and how to log in (vault-login.ts), when to replace a grant (../lease-slot.ts).
  */
 import type { Clock } from '../../core/clock.ts';
 import { EgressError, toEgressError } from '../../core/errors.ts';
-import type { Secret } from '../../core/secret.ts';
-import type { VaultClient, VaultReply, VaultToken } from '../../vault/client.ts';
+import type { VaultClient, VaultReply } from '../../vault/client.ts';
 import { destroySecrets } from '../../vault/json.ts';
 import type { Workload } from '../../workload/workload.ts';
 import type { DeliveryOrder } from '../credential.ts';
@@ -18,15 +18,15 @@ import type { JournalNote, LeaseJournal } from '../journal.ts';
 import type { VaultSourceOptions } from '../options.ts';
 import { type CredentialSource, destroyParts, type Grant } from '../source.ts';
 import { expandTemplate } from '../template.ts';
-import { type Parts, partsOf } from './vault-fields.ts';
+import { type Parts, partsOf } from './credential-parts.ts';
+import type { HeldToken, VaultLogin } from './vault-login.ts';
 
 export interface VaultSourceParts {
   readonly options: VaultSourceOptions;
   /** Of `options.address`; the source does not close it. */
   readonly client: VaultClient;
   readonly clock: Clock;
-  /** A workload token (JWT) for that audience; the source destroys it. */
-  mintToken(workload: Workload, audience: readonly string[]): Promise<Secret>;
+  readonly login: VaultLogin;
   /** `document`: grants hold the engine's answer as it was sent, and nothing else. */
   readonly form?: DeliveryOrder['form'];
   /** Where tokens are noted before they are used; absent: a crash leaves what it leaves. */
@@ -48,12 +48,10 @@ export function createVaultSource(parts: VaultSourceParts): CredentialSource {
 
 async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: AbortSignal): Promise<Grant> {
   const { options, client, clock } = source;
-  const { mount, audience } = options.auth;
-  const role = expandTemplate(options.auth.role, workload);
   const path = expandTemplate(options.path, workload);
-  const jwt = await source.mintToken(workload, audience);
   const loginAt = clock.monotonicMs();
-  const token = await client.login(mount, { role, jwt }, signal).finally(() => jwt.destroy());
+  const held = await source.login(workload, signal);
+  const { token } = held;
   const tokenEndsAt = endOfToken(loginAt, token.leaseDurationMs);
   const note = noteIn(source, workload, tokenEndsAt, { accessor: token.accessor, leaseId: '' });
   try {
@@ -63,7 +61,7 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
     const reply = await client.read(token, path, { method, parameters, keepsDocument: isWhole }, signal);
     const leaseEndsAt = endOf(readAt, leaseMs(reply));
     const grant = new VaultGrant(source, {
-      token,
+      held,
       reply,
       parts: isWhole ? wholeOf(reply) : partsOf(reply.data, options.fields),
       tokenEndsAt,
@@ -77,7 +75,7 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
     });
   } catch (thrown) {
     // Ends what the read may have left behind. Who waits is told at once where it was given up (../deadline.ts).
-    await endToken(source, token, null, note, AbortSignal.timeout(CLEANUP_MS)).catch(() => {});
+    await endToken(source, held, null, note, AbortSignal.timeout(CLEANUP_MS)).catch(() => {});
     throw token.numUses === 1 ? withSingleUseHint(thrown) : thrown;
   }
 }
@@ -120,7 +118,7 @@ function leaseMs(reply: VaultReply): number {
 }
 
 interface VaultGrantParts {
-  readonly token: VaultToken;
+  readonly held: HeldToken;
   readonly reply: VaultReply;
   readonly parts: Parts;
   readonly tokenEndsAt: number;
@@ -135,14 +133,15 @@ class VaultGrant implements Grant {
   readonly expiresAtMonotonicMs: number;
   readonly renewable: boolean;
   readonly #source: VaultSourceParts;
-  readonly #token: VaultToken;
+  readonly #held: HeldToken;
   readonly #incrementMs: number;
   readonly #note: JournalNote | null;
   #tokenEndsAt: number;
 
-  constructor(source: VaultSourceParts, { token, reply, parts, tokenEndsAt, leaseEndsAt, note }: VaultGrantParts) {
+  constructor(source: VaultSourceParts, { held, reply, parts, tokenEndsAt, leaseEndsAt, note }: VaultGrantParts) {
+    const { token } = held;
     this.#source = source;
-    this.#token = token;
+    this.#held = held;
     this.#incrementMs = reply.leaseDurationMs;
     this.#tokenEndsAt = tokenEndsAt;
     this.#note = note;
@@ -156,33 +155,35 @@ class VaultGrant implements Grant {
 
   async renew(signal: AbortSignal): Promise<number> {
     const { client, clock } = this.#source;
-    // The lease ends with the token, so the token comes first.
-    if (this.#token.renewable) {
-      const startMs = clock.monotonicMs();
-      // Where it had an end, no time more means none.
-      this.#tokenEndsAt = endOf(startMs, (await client.renewToken(this.#token, signal)).leaseDurationMs);
-      this.#note?.extend(Math.round(clock.now() + this.#tokenEndsAt - clock.monotonicMs()));
-    }
+    const { token, isBorrowed } = this.#held;
+    const tokenStartMs = clock.monotonicMs();
+    // The lease ends with the token, so the token comes first. Where it had an end, no time more means none.
+    if (token.renewable)
+      this.#tokenEndsAt = endOf(tokenStartMs, (await client.renewToken(token, signal)).leaseDurationMs);
+    // Its owner may have renewed it.
+    if (isBorrowed)
+      this.#tokenEndsAt = endOfToken(tokenStartMs, (await client.lookupSelf(token.token, signal)).leaseDurationMs);
+    this.#note?.extend(Math.round(clock.now() + this.#tokenEndsAt - clock.monotonicMs()));
     const startMs = clock.monotonicMs();
-    const lease = await client.renewLease(this.#token, this.leaseId ?? '', this.#incrementMs, signal);
+    const lease = await client.renewLease(token, this.leaseId ?? '', this.#incrementMs, signal);
     return Math.min(endOf(startMs, lease.leaseDurationMs), this.#tokenEndsAt);
   }
 
   revoke(signal: AbortSignal): Promise<void> {
-    return endToken(this.#source, this.#token, this.leaseId, this.#note, signal);
+    return endToken(this.#source, this.#held, this.leaseId, this.#note, signal);
   }
 }
 
-/** Revokes the token, and with it the lease; a batch token cannot be, so its lease is. Destroys the token on every path. */
+/** Revokes the token, and with it the lease; a batch token cannot be and a borrowed one is not, so its lease is. Destroys the token on every path. */
 async function endToken(
   source: VaultSourceParts,
-  token: VaultToken,
+  { token, isBorrowed }: HeldToken,
   leaseId: string | null,
   note: JournalNote | null,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    if (token.kind === 'batch') {
+    if (isBorrowed || token.kind === 'batch') {
       if (leaseId !== null) await source.client.revokeLease(token, leaseId, signal);
     } else if (token.numUses !== 1) {
       await source.client.revokeSelf(token, signal);

@@ -6,12 +6,10 @@
  * Not here: keys (jwt-keys.ts), claims (jwt-claims.ts), the fields of a role (jwt-role.ts).
  */
 import type { Backend, VaultCall } from './call.ts';
-import { capTtl, SYSTEM_TTL_MS } from './durations.ts';
 import { type ClaimRules, claimAt, claimFault } from './jwt-claims.ts';
 import { createFetchedKeys, createGivenKeys, type JwtKeys } from './jwt-keys.ts';
-import { describeJwtRole, isBatch, type JwtRole, readJwtRole } from './jwt-role.ts';
+import { describeJwtRole, type JwtRole, readJwtRole } from './jwt-role.ts';
 import {
-  answer,
   answerData,
   answerKeys,
   done,
@@ -21,6 +19,7 @@ import {
   unsupportedPath,
   type VaultReply,
 } from './reply.ts';
+import { issueAtLogin } from './role-tokens.ts';
 import type { VaultState } from './state.ts';
 import { newEntityId } from './tokens.ts';
 
@@ -171,7 +170,6 @@ class JwtMethod {
     const user = claimAt(claims, role.userClaim);
     if (user === undefined) return refuse(400, `claim "${role.userClaim}" not found in token`);
     if (typeof user !== 'string') return refuse(400, `claim "${role.userClaim}" could not be converted to string`);
-    if (role.policies.includes('root')) return refuse(400, 'auth methods cannot create root tokens');
     return this.#issue(call, role, roleName, user, claims);
   }
 
@@ -182,40 +180,16 @@ class JwtMethod {
     user: string,
     claims: ReadonlyMap<string, unknown>,
   ): VaultReply {
-    const { ttlMs, warnings } = capTtl({
-      incrementMs: role.periodMs,
-      backendMs: role.ttlMs,
-      backendMaxMs: role.periodMs > 0 ? 0 : role.maxTtlMs,
-      explicitMaxMs: role.explicitMaxTtlMs,
-      mountDefaultMs: SYSTEM_TTL_MS,
-      mountMaxMs: SYSTEM_TTL_MS,
-      ageMs: 0,
-    });
     const meta: Record<string, string> = { role: roleName };
     for (const [claim, name] of role.claimMappings) {
       const value = claimAt(claims, claim);
       if (typeof value === 'string') meta[name] = value;
     }
-    const token = this.#state.tokens.issue({
-      type: isBatch(role) ? 'batch' : 'service',
-      policies: role.noDefaultPolicy ? [...role.policies].sort() : [...new Set(['default', ...role.policies])].sort(),
-      path: call.fullPath,
+    return issueAtLogin(this.#state, call, {
+      ...{ role, meta },
       displayName: `${this.#mountName}-${user}`,
-      meta,
       entityId: this.#entityOf(user),
-      parent: null,
-      isOrphan: true,
-      role: null,
-      ttlMs,
-      maxTtlMs: role.maxTtlMs,
-      explicitMaxTtlMs: role.explicitMaxTtlMs,
-      periodMs: role.periodMs,
-      renewable: !isBatch(role),
-      numUses: role.numUses,
     });
-    if (token === null) return refuse(500, 'internal error');
-    this.#state.counters.logins += 1;
-    return answer({ auth: this.#state.tokens.describeAuth(token, ttlMs), warnings });
   }
 
   #entityOf(user: string): string {

@@ -3,7 +3,9 @@
  * In → Out: type and options → a backend, or null for a type that this Vault does not have.
  */
 
+import { createAppRoleMethod } from './auth-approle.ts';
 import { createJwtMethod } from './auth-jwt.ts';
+import { createKubernetesMethod } from './auth-kubernetes.ts';
 import type { Backend } from './call.ts';
 import { createAwsEngine } from './engine-aws.ts';
 import { createKv1Engine } from './engine-kv1.ts';
@@ -45,5 +47,15 @@ export function createSecretsEngine(
 
 /** `path` with `auth/` and the slash at its end. */
 export function createAuthMethod(state: VaultState, type: string, path: string): MadeBackend | null {
-  return type === 'jwt' || type === 'oidc' ? { backend: createJwtMethod(state, path), options: null } : null;
+  switch (type) {
+    case 'jwt':
+    case 'oidc':
+      return { backend: createJwtMethod(state, path), options: null };
+    case 'approle':
+      return { backend: createAppRoleMethod(state), options: null };
+    case 'kubernetes':
+      return { backend: createKubernetesMethod(state), options: null };
+    default:
+      return null;
+  }
 }

@@ -1,31 +1,20 @@
 /**
  * Duty: a role of the JWT auth method: read from the operator's fields, shown again.
  * In → Out: fields over the former role → `JwtRole`, or Vault's refusal.
- * Source: Vault API, "JWT/OIDC auth method", create role; the `token_*` parameters common to auth methods.
+ * Source: Vault API, "JWT/OIDC auth method", create role.
+ * Not here: the tokens that it gives (role-tokens.ts).
  */
 
-import { SYSTEM_TTL_MS, toSeconds } from './durations.ts';
 import type { Fields } from './fields.ts';
 import type { ClaimRules } from './jwt-claims.ts';
 import { type JsonObject, type Refusal, refuse } from './reply.ts';
+import { describeRoleTokens, type RoleTokens, readRoleTokens, roleTokensFault } from './role-tokens.ts';
 
-export interface JwtRole extends Omit<ClaimRules, 'boundIssuer'> {
+export interface JwtRole extends Omit<ClaimRules, 'boundIssuer'>, RoleTokens {
   readonly roleType: string;
   readonly userClaim: string;
   readonly claimMappings: ReadonlyMap<string, string>;
-  readonly policies: readonly string[];
-  readonly noDefaultPolicy: boolean;
-  readonly ttlMs: number;
-  readonly maxTtlMs: number;
-  readonly explicitMaxTtlMs: number;
-  readonly periodMs: number;
-  readonly numUses: number;
-  readonly tokenType: string;
 }
-
-const TOKEN_TYPES: ReadonlySet<string> = new Set(['default', 'default-service', 'service', 'default-batch', 'batch']);
-
-export const isBatch = (role: JwtRole): boolean => role.tokenType === 'batch' || role.tokenType === 'default-batch';
 
 export function readJwtRole(fields: Fields, former: JwtRole | null): JwtRole | Refusal {
   const role: JwtRole = {
@@ -39,39 +28,15 @@ export function readJwtRole(fields: Fields, former: JwtRole | null): JwtRole | R
     clockSkewMs: readLeeway(fields, 'clock_skew_leeway', former?.clockSkewMs),
     expirationLeewayMs: readLeeway(fields, 'expiration_leeway', former?.expirationLeewayMs),
     notBeforeLeewayMs: readLeeway(fields, 'not_before_leeway', former?.notBeforeLeewayMs),
-    policies: fields
-      .texts('token_policies', fields.texts('policies', former?.policies))
-      .map((name) => name.toLowerCase()),
-    noDefaultPolicy: fields.boolean('token_no_default_policy', former?.noDefaultPolicy),
-    ttlMs: fields.durationMs('token_ttl', fields.durationMs('ttl', former?.ttlMs)),
-    maxTtlMs: fields.durationMs('token_max_ttl', fields.durationMs('max_ttl', former?.maxTtlMs)),
-    explicitMaxTtlMs: fields.durationMs('token_explicit_max_ttl', former?.explicitMaxTtlMs),
-    periodMs: fields.durationMs('token_period', fields.durationMs('period', former?.periodMs)),
-    numUses: fields.integer('token_num_uses', fields.integer('num_uses', former?.numUses)),
-    tokenType: fields.text('token_type', former?.tokenType ?? 'default') || 'default',
+    ...readRoleTokens(fields, former),
   };
   return fields.refusal() ?? fault(fields, role) ?? role;
 }
 
 function fault(fields: Fields, role: JwtRole): Refusal | null {
   if (role.roleType !== 'jwt' && role.roleType !== 'oidc') return refuse(400, `invalid 'role_type': ${role.roleType}`);
-  if (!TOKEN_TYPES.has(role.tokenType)) return refuse(400, `invalid 'token_type' value "${role.tokenType}"`);
-  if (fields.texts('token_bound_cidrs').length > 0) {
-    return refuse(400, "'token_bound_cidrs' is not supported by the sandbox");
-  }
-  if (isBatch(role) && role.numUses !== 0) {
-    return refuse(
-      400,
-      "'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count",
-    );
-  }
-  if (isBatch(role) && role.periodMs !== 0) {
-    return refuse(400, "'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens");
-  }
-  if (role.numUses < 0) return refuse(400, "'token_num_uses' cannot be negative");
-  if (role.periodMs > SYSTEM_TTL_MS) {
-    return refuse(400, "'token_period' is greater than the backend's maximum lease TTL");
-  }
+  const tokens = roleTokensFault(fields, role);
+  if (tokens !== null) return tokens;
   const type = fields.text('bound_claims_type', 'string');
   if (type !== 'string' && type !== 'glob') return refuse(400, `invalid 'bound_claims_type': ${type}`);
   if (role.userClaim === '') return refuse(400, 'a user claim must be defined on the role');
@@ -81,9 +46,7 @@ function fault(fields: Fields, role: JwtRole): Refusal | null {
   if (role.boundAudiences.length === 0 && role.boundSubject === '' && role.boundClaims.size === 0) {
     return refuse(400, 'must have at least one bound constraint when creating/updating a role');
   }
-  return role.maxTtlMs > 0 && role.ttlMs > role.maxTtlMs
-    ? refuse(400, "'token_ttl' cannot be greater than 'token_max_ttl'")
-    : null;
+  return null;
 }
 
 function readClaimsType(fields: Fields, former: JwtRole | null): 'string' | 'glob' {
@@ -119,17 +82,8 @@ export function describeJwtRole(role: JwtRole): JsonObject {
     oidc_disable_confirmation: false,
     oidc_scopes: null,
     role_type: role.roleType,
-    token_bound_cidrs: [],
-    token_explicit_max_ttl: toSeconds(role.explicitMaxTtlMs),
-    token_max_ttl: toSeconds(role.maxTtlMs),
-    token_no_default_policy: role.noDefaultPolicy,
-    token_num_uses: role.numUses,
-    token_period: toSeconds(role.periodMs),
-    token_policies: role.policies,
+    ...describeRoleTokens(role),
     token_policies_template_claims: false,
-    token_strictly_bind_ip: false,
-    token_ttl: toSeconds(role.ttlMs),
-    token_type: role.tokenType,
     user_claim: role.userClaim,
     user_claim_json_pointer: false,
     verbose_oidc_logging: false,

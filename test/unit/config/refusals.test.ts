@@ -13,7 +13,7 @@ import {
   source,
   world,
 } from './policy-text.ts';
-import { injection, refused, vault } from './refused.ts';
+import { injection, refused } from './refused.ts';
 
 const addresses = (list: string): string => service(`{ addresses: [${list}] }`);
 
@@ -166,10 +166,6 @@ describe('what the language has and this version does not do', () => {
     'HTTP/2': [
       service('{ http2: true, addresses: [{ address: a.test }] }'),
       '5:9 spec.http2: "http2" is not built yet; leave it out; upstreams are spoken to in HTTP/1.1',
-    ],
-    'another way to log in': [
-      vault('auth: { kubernetes: {} }'),
-      '5:74 spec.vault.auth.kubernetes: "kubernetes" is not built yet; use the jwt auth method',
     ],
     'injection into the query': [
       world() + injection('{ query: { name: k } }'),

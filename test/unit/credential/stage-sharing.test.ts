@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { Secret } from '../../../src/core/secret.ts';
 import { away, CANARY, FakeSource, permit, workload } from './permits.ts';
 import {
   clock,
@@ -62,6 +63,22 @@ describe('limits', () => {
     stage.release(await obtain(permit(workload('agent', 'i-2'))));
     await stage.revokeInstance('i-2');
     await obtain(permit(workload('agent', 'i-3')));
+  });
+});
+
+describe('what a workload presented', () => {
+  it('is that of the call, and of the last one where a lease is replaced later', async () => {
+    const presenting = (token: string) =>
+      permit({ ...workload(), presented: Secret.copyOf(Buffer.from(token)) }, 'openai', 'vault', false);
+    const seen = (): (string | undefined)[] =>
+      source.fetches.map((each) => each.workload.presented?.reveal().toString());
+    stage.release(await obtain(presenting('first')));
+    stage.release(await obtain(presenting('second')));
+    stage.release(await obtain(permit(workload(), 'openai', 'vault', false)));
+    expect(seen()).toEqual(['first']);
+    await clock.advance(50 * MINUTE);
+    await turn();
+    expect(seen()).toEqual(['first', 'second']);
   });
 });
 

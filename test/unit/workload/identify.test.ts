@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EgressError } from '../../../src/core/errors.ts';
 import { createSpiffeId, type SpiffeId } from '../../../src/core/spiffe-id.ts';
@@ -238,6 +239,14 @@ describe('a verified token', () => {
     expect(workloads.isCurrent(workload)).toBe(true);
     await clock.advance(60_000);
     expect(workloads.isCurrent(workload)).toBe(false);
+  });
+
+  it('goes with the workload, for sources that pass it on, and is never shown', async () => {
+    const workloads = stage(byBoth, undefined, verifying(proof));
+    const workload = await workloads.identify(tunnelOf(connection, 'Bearer a.b.c'));
+    expect(workload.presented?.reveal().toString()).toBe('a.b.c');
+    expect(inspect(workload, { depth: 9, showHidden: true })).not.toContain('a.b.c');
+    expect((await workloads.describe('w', null)).presented).toBeUndefined();
   });
 
   it('is asked about again before each request where it can be revoked, and only on its own tunnel', async () => {

@@ -15,6 +15,7 @@ import { FakeClock } from '../../../fakes/fake-clock.ts';
 import { type LeaseWorld, openLeaseWorld, VAULT_ALONE } from '../lease-world.ts';
 import { permit, workload } from '../permits.ts';
 
+const at = (role: string) => ({ kind: 'jwt', mount: 'jwt', role, audience: ['vault'] }) as const;
 const never = new AbortController().signal;
 let folder: string;
 let clock: FakeClock;
@@ -39,7 +40,7 @@ afterEach(async () => {
 });
 
 /** A run of the proxy; the one before it is left as a crash leaves it. */
-function run(more: Partial<VaultSourceOptions> = { revocationRole: 'janitor' }): CredentialStage {
+function run(more: Partial<VaultSourceOptions> = { revocation: at('janitor') }): CredentialStage {
   const journal = openLeaseJournal({
     ...{ path: join(folder, 'leases.journal'), ownUid: process.getuid?.() ?? 0, clock },
     onFailure: (error) => expect.fail(error.message),
@@ -116,7 +117,7 @@ describe('what a crash left', () => {
   it('is left where the role may not revoke, or is not there', async () => {
     await run().obtain(permit(), never);
     for (const [count, role] of ['agents', 'nobody'].entries()) {
-      run({ revocationRole: role });
+      run({ revocation: at(role) });
       expect(await told(count + 1)).toMatchObject({ revoked: 0, left: 1, reason: 'credential_denied' });
     }
     expect(vault.liveLeases()).toHaveLength(1);

@@ -5,10 +5,10 @@ import type { EgressError } from '../../../../src/core/errors.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import type { VaultSourceOptions } from '../../../../src/credential/options.ts';
 import type { CredentialSource, Grant } from '../../../../src/credential/source.ts';
-import { createVaultSource } from '../../../../src/credential/sources/vault.ts';
 import { openVaultClient, type VaultClient } from '../../../../src/vault/client.ts';
 import { FakeClock } from '../../../fakes/fake-clock.ts';
 import { FakeVault, leased } from '../../../fakes/fake-vault.ts';
+import { vaultSource } from '../../../fakes/vault-source.ts';
 import { CANARY, workload } from '../permits.ts';
 
 const PATH = 'openai/creds/agents';
@@ -29,8 +29,8 @@ afterEach(async () => {
 });
 
 function sourceOf(options: Partial<VaultSourceOptions> = {}, form: 'parts' | 'document' = 'parts'): CredentialSource {
-  return createVaultSource({
-    options: {
+  return vaultSource(
+    {
       kind: 'vault',
       name: 'vault',
       address: vault.address,
@@ -43,11 +43,11 @@ function sourceOf(options: Partial<VaultSourceOptions> = {}, form: 'parts' | 'do
       fields: null,
       ...options,
     },
-    client,
-    clock,
-    form,
-    mintToken: async (caller, audience) => Secret.copyOf(Buffer.from(`jwt-of-${caller.name}-for-${audience.join()}`)),
-  });
+    {
+      ...{ client, clock, form },
+      mintToken: async (caller, audience) => Secret.copyOf(Buffer.from(`jwt-of-${caller.name}-for-${audience.join()}`)),
+    },
+  );
 }
 
 const shown = (grant: Grant): Record<string, string> =>
