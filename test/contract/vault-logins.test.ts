@@ -7,6 +7,7 @@ import { Secret } from '../../src/core/secret.ts';
 import type { KeptSecret, VaultLoginOptions, VaultSourceOptions } from '../../src/credential/options.ts';
 import type { CredentialSource } from '../../src/credential/source.ts';
 import { WrappedSecretIds } from '../../src/credential/sources/wrapped-secret-ids.ts';
+import { SandboxAuthority } from '../../src/sandbox/upstreams/certificates.ts';
 import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
 import type { Workload } from '../../src/workload/workload.ts';
 import { FakeTokenReview } from '../fakes/fake-token-review.ts';
@@ -15,8 +16,20 @@ import { workload } from '../unit/credential/permits.ts';
 import { ContractTarget, systemClock, TARGETS } from './contract-target.ts';
 
 const TOKENS = { token_ttl: '10m' };
-/** Of the shape of a JWT; the API server says what it is worth. */
-const POD_TOKEN = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6YXBwczphZ2VudCJ9.c2lnbmF0dXJl';
+const NOW = Math.floor(Date.now() / 1000);
+/** As a cluster makes them. The server reads the claims, and asks the API server whether they are true. */
+const POD_TOKEN = [
+  { alg: 'RS256', kid: 'cluster' },
+  {
+    iss: 'https://kubernetes.default.svc',
+    sub: 'system:serviceaccount:apps:agent',
+    ...{ iat: NOW, nbf: NOW, exp: NOW + 3_600 },
+    'kubernetes.io': { namespace: 'apps', serviceaccount: { name: 'agent', uid: 'uid-apps:agent' } },
+  },
+]
+  .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+  .concat('c2lnbmF0dXJl')
+  .join('.');
 
 describe.each(TARGETS)('logins at the %s Vault', (kind) => {
   let target: ContractTarget;
@@ -44,6 +57,7 @@ describe.each(TARGETS)('logins at the %s Vault', (kind) => {
     await target.configure(`sys/auth/${kubernetes()}`, { type: 'kubernetes' });
     await target.configure(`auth/${kubernetes()}/config`, {
       ...{ kubernetes_host: reviews.origin, token_reviewer_jwt: POD_TOKEN, disable_local_ca_jwt: true },
+      kubernetes_ca_cert: new SandboxAuthority(systemClock).rootPem,
     });
     await target.configure(`auth/${kubernetes()}/role/agent`, {
       ...{ ...TOKENS, token_policies: target.mark },

@@ -70,9 +70,13 @@ class KubernetesMethod {
     if (operation !== 'update') return unsupportedOperation();
     const host = fields.text('kubernetes_host');
     const reviewer = fields.text('token_reviewer_jwt');
+    const caPem = fields.text('kubernetes_ca_cert');
+    const isAlone = fields.boolean('disable_local_ca_jwt');
     const wrong = fields.refusal();
     if (wrong !== null) return wrong;
     if (host === '') return refuse(400, 'no host provided');
+    if (isAlone && caPem === '')
+      return refuse(400, 'kubernetes_ca_cert must be given when disable_local_ca_jwt is true');
     this.#host = host;
     this.#reviewer = reviewer;
     return done();
