@@ -7,6 +7,7 @@
  * Source: RFC 9110; RFC 9112.
  * Not here: what a status means (status.ts), paths and replies (client.ts), bytes on the wire (connection.ts).
  */
+import { randomUUID } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
 import { type Authority, parseAuthority } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
@@ -167,6 +168,8 @@ async function send(
 function serialize(origin: Origin, namespace: string | null, request: TransportRequest): Buffer {
   const { method, target, token, index, body } = request;
   const fields: [string, string][] = [['X-Vault-Request', 'true']];
+  // A caching proxy of Vault's answers a login that it has seen with the token of then, which would end for two when it ends for one.
+  if (token === null) fields.push(['X-Request-Id', randomUUID()]);
   if (namespace !== null) fields.push(['X-Vault-Namespace', namespace]);
   if (index !== null) fields.push(['X-Vault-Index', index], ['X-Vault-Inconsistent', 'forward-active-node']);
   if (body !== null) fields.push(['Content-Type', 'application/json']);

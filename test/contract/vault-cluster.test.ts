@@ -83,6 +83,16 @@ describe.skipIf(VAULT_BIN === undefined)('a real cluster of two nodes (VAULT_BIN
     await expect.poll(async () => (await lookup()).status, { timeout: 5_000 }).toBe(400);
   });
 
+  it('works through the server’s own caching proxy, which wants to be told that it is meant', async () => {
+    const front = await cluster.proxied();
+    const [first, second] = [await fetchAt(front, 'pki/issue/agent'), await fetchAt(front, 'pki/issue/agent')];
+    expect(first.leaseId).not.toBe(second.leaseId);
+    for (const grant of [first, second]) await grant.revoke(signal());
+    const grant = await fetchAt(front);
+    expect(grant.parts.get('key')?.reveal().toString()).toBe('kept');
+    await grant.revoke(signal());
+  });
+
   it('says when to come back where a quota is used up', async () => {
     // Without it no Retry-After is sent, and a second is assumed.
     await cluster.configure('sys/quotas/config', { enable_rate_limit_response_headers: true });

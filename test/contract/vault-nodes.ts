@@ -66,6 +66,8 @@ export class VaultCluster {
   readonly root: string;
   readonly unsealKey: string;
   readonly #folder: string;
+  readonly #program: string;
+  #proxy: VaultNode | null = null;
 
   static async open(program: string): Promise<VaultCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'vault-nodes-'));
@@ -88,7 +90,7 @@ export class VaultCluster {
       await eventually('the second node is no standby', async () =>
         [429, 473].includes((await standby.ask('GET', 'sys/health')).status),
       );
-      return new VaultCluster({ active, standby, root, unsealKey, folder });
+      return new VaultCluster({ active, standby, root, unsealKey, folder, program });
     } catch (thrown) {
       for (const node of nodes) await node.stop();
       rmSync(folder, { recursive: true });
@@ -102,12 +104,44 @@ export class VaultCluster {
     readonly root: string;
     readonly unsealKey: string;
     readonly folder: string;
+    readonly program: string;
   }) {
     this.active = parts.active;
     this.standby = parts.standby;
     this.root = parts.root;
     this.unsealKey = parts.unsealKey;
     this.#folder = parts.folder;
+    this.#program = parts.program;
+  }
+
+  /** The server's own proxy (`bao proxy`, `vault proxy`) with a cache, in front of the active node. */
+  async proxied(): Promise<VaultNode> {
+    if (this.#proxy !== null) return this.#proxy;
+    const port = await freePort();
+    const file = join(this.#folder, 'proxy.hcl');
+    const lines = [
+      'vault {',
+      `  address = "${this.active.address}"`,
+      '}',
+      'cache {',
+      '}',
+      'listener "tcp" {',
+      `  address = "127.0.0.1:${port}"`,
+      '  tls_disable = true',
+      '  require_request_header = true',
+      '}',
+    ];
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    const environment = { PATH: process.env['PATH'], HOME: this.#folder };
+    const child = spawn(this.#program, ['proxy', `-config=${file}`], { stdio: 'ignore', env: environment });
+    const node = new VaultNode(`http://127.0.0.1:${port}`, child);
+    this.#proxy = node;
+    // It refuses who does not say X-Vault-Request.
+    await eventually('the proxy does not start', async () => {
+      const { status } = await node.ask('GET', 'sys/seal-status').catch(() => ({ status: 0 }));
+      return status === 412;
+    });
+    return node;
   }
 
   async configure(path: string, body: object): Promise<void> {
@@ -116,7 +150,7 @@ export class VaultCluster {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.active.stop(), this.standby.stop()]);
+    await Promise.all([this.#proxy?.stop(), this.active.stop(), this.standby.stop()]);
     rmSync(this.#folder, { recursive: true });
   }
 }

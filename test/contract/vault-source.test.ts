@@ -67,6 +67,27 @@ describe.each(TARGETS)('a credential source at the %s Vault', (kind) => {
     },
   );
 
+  it('ends the token of a lease that its engine cannot take back, and the server goes on trying', async ({ skip }) => {
+    if (target.openai !== 'plugin') skip('needs an engine that asks OpenAI');
+    const grant = await source('agent', 'dyn/creds/agent').fetch(workload(), signal());
+    target.openaiAdmin.refusesDeletion = true;
+    try {
+      await grant.revoke(signal());
+      expect(await isLive(grant.accessor)).toBe(false);
+      expect((await target.lookupLease(grant.leaseId)).status).toBe(200);
+      // By its id, so that the server says at once what it thinks of it.
+      const body = { lease_id: grant.leaseId, sync: true };
+      const refused = await target.ask('PUT', 'sys/leases/revoke', { token: target.root, body });
+      expect(refused.status).toBeGreaterThanOrEqual(400);
+      target.openaiAdmin.refusesDeletion = false;
+      expect((await target.ask('PUT', 'sys/leases/revoke', { token: target.root, body })).status).toBe(204);
+      await target.expectLeaseGone(grant.leaseId);
+      expect(target.openaiAdmin.accounts.size).toBe(0);
+    } finally {
+      target.openaiAdmin.refusesDeletion = false;
+    }
+  });
+
   it('names the cure where the role gives tokens of one use', async ({ skip }) => {
     if (target.openai === 'absent') skip('this server has no openai engine');
     await expect(source('once', 'dyn/creds/agent').fetch(workload(), signal())).rejects.toMatchObject({

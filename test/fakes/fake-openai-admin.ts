@@ -6,6 +6,8 @@ const PROJECT = /^\/v1\/organization\/projects\/([\w-]+)$/;
 
 /** The few calls of OpenAI's administration API that an engine for dynamic keys makes. It remembers which accounts live. */
 export class FakeOpenaiAdmin {
+  /** As on a bad day of OpenAI: a key cannot be taken back. */
+  refusesDeletion = false;
   /** Id of the service account → its key. */
   readonly accounts = new Map<string, string>();
   /** `http://127.0.0.1:PORT/v1` */
@@ -48,6 +50,8 @@ export class FakeOpenaiAdmin {
     }
     const [, , account] = ACCOUNTS.exec(url) ?? [];
     if (method === 'POST' && ACCOUNTS.test(url)) return { status: 200, body: this.#createAccount() };
+    if (method === 'DELETE' && this.refusesDeletion)
+      return { status: 503, body: { error: { message: 'try later', type: 'server_error' } } };
     if (method === 'DELETE' && account !== undefined && this.accounts.delete(account)) {
       return {
         status: 200,

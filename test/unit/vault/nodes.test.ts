@@ -79,6 +79,20 @@ describe('a standby that redirects', () => {
   });
 });
 
+it('an equal login is another request, so that no cache in between answers it with the token of the one before', async () => {
+  const vault = await opened();
+  vault.login().on('kv/x', { json: leased({ api_key: 'k' }) });
+  const client = clientOf(vault, []);
+  const proof = { role_id: 'r', secret_id: jwt };
+  await client.login('jwt', proof, signal());
+  const token = await client.login('jwt', proof, signal());
+  await client.read(token, 'kv/x', GET, signal());
+  const ids = vault.calls.map(({ headers }) => headers['x-request-id']);
+  expect(ids[0]).toMatch(/^[0-9a-f-]{36}$/);
+  expect(ids[1]).not.toBe(ids[0]);
+  expect(ids[2]).toBeUndefined();
+});
+
 describe('a client certificate', () => {
   let folder: string;
   const at = (name: string): string => join(folder, name);
