@@ -16,6 +16,7 @@ import { EgressError, toEgressError } from './core/errors.ts';
 import { type Body, bodyOf, collectBody } from './core/message.ts';
 import type { Denial, DenialReason } from './core/reasons.ts';
 import type { Credential } from './credential/credential.ts';
+import type { ProxyLogin } from './credential/sources/proxy-login.ts';
 import { type Decision, type ExchangeStages, exchange } from './exchange.ts';
 import { createInjectionStage } from './injection/inject.ts';
 import type { Connection } from './listener/connection.ts';
@@ -67,6 +68,7 @@ export interface Backing {
   admit(permit: Permit): Admission | Promise<Admission>;
   readonly metrics: Metrics;
   readonly upstream: UpstreamOptions;
+  readonly proxyLogin: ProxyLogin | null;
   /** PEM; must not be trusted upstream. */
   readonly issuingCa: string;
 }
@@ -161,7 +163,9 @@ export function createExchangeStages(
   const { credential, metrics, log } = backing;
   const { limits } = backing.current.configuration.proxy;
   const injection = createInjectionStage({ clock, maxBufferedBodyBytes: limits.maxBufferedBodyBytes });
-  const upstream = createUpstreamStage(backing.upstream, { issuingCa: backing.issuingCa, clock });
+  const upstream = createUpstreamStage(backing.upstream, {
+    ...{ issuingCa: backing.issuingCa, proxyLogin: backing.proxyLogin, clock },
+  });
   const response = createResponseStage();
   closers.push(async () => upstream.close());
   return {

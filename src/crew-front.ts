@@ -109,6 +109,7 @@ function chargeOf(
     tlsEndpoint,
     revision: { ...revision, proxy: { ...revision.proxy, limits: own } },
     upstream: { ...upstream, maxConnectionsPerWorkload: share(upstream.maxConnectionsPerWorkload) },
+    ownUid: ground.ownUid,
     issuingCa: ground.authority.ca.certificatePem,
   };
 }

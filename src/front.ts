@@ -3,6 +3,7 @@
  * In → Out: ground → a bound listener with hops 1 to 9 behind it, and the leases that they use.
  * Not here: the same with worker processes (crew-front.ts), which is loaded only where there are some.
  */
+
 import { randomInt } from 'node:crypto';
 import { errorFacts, type Log } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
@@ -16,6 +17,7 @@ import type { LeaseEvent } from './credential/lease-event.ts';
 import { JANITOR_NAME } from './credential/options.ts';
 import type { SourceEvent } from './credential/source.ts';
 import type { OrphanReport } from './credential/sources/janitor.ts';
+import { createProxyLogin } from './credential/sources/proxy-login.ts';
 import { createCredentialStage } from './credential/stage.ts';
 import { type Ground, upstreamOptions } from './ground.ts';
 import type { Endpoint } from './listener/connection.ts';
@@ -67,6 +69,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
     liveInstances: () => ground.instances.count,
     leases: () => credential.list(),
   });
+  const upstream = upstreamOptions(configuration, ground.sandbox);
   const path = createPath(
     {
       current: ground.current,
@@ -77,7 +80,8 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
       credential,
       admit: (permit) => limiter.admit(permit),
       metrics,
-      upstream: upstreamOptions(configuration, ground.sandbox),
+      upstream,
+      proxyLogin: createProxyLogin(upstream.proxy, { ownUid: ground.ownUid, clock }),
       issuingCa: ground.authority.ca.certificatePem,
     },
     clock,

@@ -5,6 +5,7 @@
  *   nothing new and ends within seconds.
  * Not here: the owner's side (crew-front.ts); the same in one process (front.ts).
  */
+
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as after } from 'node:timers/promises';
 import { deserialize } from 'node:v8';
@@ -15,6 +16,7 @@ import { createAuditStage } from './audit/exchange-record.ts';
 import type { Host } from './core/authority.ts';
 import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
+import { createProxyLogin } from './credential/sources/proxy-login.ts';
 import { type Listener, openExplicitListener } from './listener/explicit.ts';
 import { Gate } from './listener/gate.ts';
 import { NOTHING_HELD } from './policy/limiter.ts';
@@ -177,6 +179,7 @@ class Worker implements Desk, RunningWorker {
         admit: (permit) => admitRemotely(channel, permit) ?? NOTHING_HELD,
         metrics,
         upstream: charge.upstream,
+        proxyLogin: createProxyLogin(charge.upstream.proxy, { ownUid: charge.ownUid, clock: systemClock }),
         issuingCa: charge.issuingCa,
       },
       systemClock,

@@ -43,6 +43,15 @@ export const LIMITS = {
 };
 
 const upstream = z.strictObject({
+  proxy: z
+    .strictObject({
+      address: spelled('an origin without path', /^https?:\/\/[^/?#@\s]{1,300}$/, 'http://proxy.corp.example:3128'),
+      caFile: text.optional(),
+      username: spelled('a user without a colon', /^[^\p{Cc}:]{1,256}$/u, 'countersign').optional(),
+      password: z.strictObject({ file: text, groupReadable: z.boolean().optional() }).optional(),
+      except: z.array(text).max(1_000).optional(),
+    })
+    .optional(),
   allowedNetworks: z
     .array(spelled('a network', /^[0-9A-Fa-f.:]{2,45}\/[0-9]{1,3}$/, '10.1.0.0/16'))
     .max(1_000)

@@ -21,7 +21,6 @@ const KEYS: Readonly<Record<string, string>> = {
   'Proxy spec.recording': 'leave it out',
   'Proxy spec.approval': 'leave it out; rules with requireApproval deny for now',
   'Proxy spec.audit.sinks': 'use audit.file',
-  'Proxy spec.upstream.proxy': 'leave it out; destinations are dialled directly',
 };
 
 const VALUES: Readonly<Record<string, string>> = {

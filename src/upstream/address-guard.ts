@@ -120,7 +120,8 @@ function embeddedIn(bytes: Uint8Array): Uint8Array[] {
   return found;
 }
 
-function isInAny(bytes: Uint8Array, list: readonly Network[]): boolean {
+/** Judges nothing. */
+export function isInAny(bytes: Uint8Array, list: readonly Network[]): boolean {
   for (const candidate of list) if (isIn(bytes, candidate)) return true;
   return false;
 }

@@ -13,6 +13,7 @@ import type { Authority } from '../core/authority.ts';
 import type { Clock } from '../core/clock.ts';
 import { EgressError, type ErrorCode, toEgressError } from '../core/errors.ts';
 import { formatIp, parseIp, unmapped } from '../core/ip-address.ts';
+import type { CorporateProxy } from './corporate-proxy.ts';
 import type { DialTarget } from './resolve.ts';
 import { checkIdentity } from './trust.ts';
 
@@ -21,6 +22,8 @@ export interface DialRequest {
   readonly authority: Authority;
   readonly scheme: 'http' | 'https';
   readonly targets: readonly DialTarget[];
+  /** The way to them; null: straight. */
+  readonly via: CorporateProxy | null;
   readonly signal: AbortSignal;
 }
 
@@ -48,7 +51,8 @@ export async function dial(request: DialRequest, parts: DialParts): Promise<Dial
     if (leftMs <= 0) break;
     const share = Math.min(leftMs, Math.max(leftMs / (request.targets.length - index), MIN_ATTEMPT_MS));
     try {
-      return { socket: await attempt(request, target, parts.trust, share), address: target.address };
+      const tunnel = await tunnelTo(request, target, share);
+      return { socket: await attempt(request, { target, tunnel }, parts.trust, share), address: target.address };
     } catch (thrown) {
       failure = toEgressError(thrown);
       // Another address of the same name is no answer to a wrong certificate, nor to a workload that left.
@@ -65,12 +69,29 @@ const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
   'destination_ip_unroutable',
 ]);
 
-function attempt(request: DialRequest, target: DialTarget, trust: SecureContext, timeoutMs: number): Promise<Socket> {
+/** Null where the way is straight. */
+async function tunnelTo({ via, signal }: DialRequest, target: DialTarget, timeoutMs: number): Promise<Socket | null> {
+  if (via === null) return null;
+  const late = AbortSignal.timeout(Math.ceil(timeoutMs));
+  try {
+    return await via.connect(target, AbortSignal.any([signal, late]));
+  } catch (thrown) {
+    throw late.aborted && !signal.aborted ? new EgressError('connection_timeout', { cause: thrown }) : thrown;
+  }
+}
+
+interface Way {
+  readonly target: DialTarget;
+  readonly tunnel: Socket | null;
+}
+
+function attempt(request: DialRequest, way: Way, trust: SecureContext, timeoutMs: number): Promise<Socket> {
   const { signal, scheme } = request;
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(toEgressError(signal.reason));
-    let isConnected = false;
-    const socket = scheme === 'https' ? openTls(request, target, trust) : openTcp(target);
+    if (way.tunnel !== null && scheme === 'http') return resolve(way.tunnel);
+    let isConnected = way.tunnel !== null;
+    const socket = scheme === 'https' ? openTls(request, way, trust) : openTcp(way.target);
     const settle = (): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
@@ -99,7 +120,7 @@ function attempt(request: DialRequest, target: DialTarget, trust: SecureContext,
       isConnected = true;
       // Reset already: the kernel knows no peer any more, and `close` is on its way.
       if (socket.remoteAddress === undefined) return;
-      if (!isAt(socket, target)) {
+      if (!isAt(socket, way)) {
         fail(new EgressError('destination_ip_prohibited', { detail: 'the peer has another address' }));
       } else if (scheme === 'http') succeed();
     });
@@ -107,7 +128,7 @@ function attempt(request: DialRequest, target: DialTarget, trust: SecureContext,
       // Within this event OpenSSL takes no data yet: Node would put a copy of the head aside, which nobody zeroes.
       setImmediate(() => {
         if (socket.destroyed) return;
-        if (!isAt(socket, target)) fail(new EgressError('connection_terminated'));
+        if (!isAt(socket, way)) fail(new EgressError('connection_terminated'));
         else if (isVerified(socket)) succeed();
         else fail(new EgressError('tls_certificate_error'));
       });
@@ -121,11 +142,10 @@ function openTcp(target: DialTarget): Socket {
   return connectTcp({ host: target.address, port: target.port, noDelay: true });
 }
 
-function openTls({ authority }: DialRequest, target: DialTarget, trust: SecureContext): Socket {
+function openTls({ authority }: DialRequest, { target, tunnel }: Way, trust: SecureContext): Socket {
   const { host, hostKind } = authority;
   return connectTls({
-    host: target.address,
-    port: target.port,
+    ...(tunnel === null ? { host: target.address, port: target.port } : { socket: tunnel }),
     // An address has no place in SNI (RFC 6066 §3).
     servername: hostKind === 'name' ? host : '',
     secureContext: trust,
@@ -135,7 +155,9 @@ function openTls({ authority }: DialRequest, target: DialTarget, trust: SecureCo
   }).setNoDelay(true);
 }
 
-function isAt(socket: Socket, target: DialTarget): boolean {
+/** Behind a tunnel the peer is the proxy, which was told the address. */
+function isAt(socket: Socket, { target, tunnel }: Way): boolean {
+  if (tunnel !== null) return true;
   const bytes = parseIp(socket.remoteAddress ?? '');
   return bytes !== null && formatIp(unmapped(bytes)) === target.address && socket.remotePort === target.port;
 }

@@ -19,11 +19,14 @@ import { createResolver, type Lookup } from './resolve.ts';
 import { createTrust } from './trust.ts';
 import type { PoolKey, UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamResponse, UpstreamStage } from './upstream-response.ts';
+import { createWayOut } from './ways-out.ts';
 
 export interface UpstreamParts {
   readonly clock: Clock;
   /** Certificate of our own CA, PEM, which must not be trusted here; null where there is none. */
   readonly issuingCa: string | null;
+  /** Proxy-Authorization for `options.proxy`, which the receiver zeroes; absent: none. */
+  readonly proxyLogin?: ((signal: AbortSignal) => Promise<Buffer>) | null;
   /** Default: DNS. */
   readonly lookup?: Lookup;
 }
@@ -39,13 +42,15 @@ export function createUpstreamStage(options: UpstreamOptions, parts: UpstreamPar
     connectTimeoutMs: options.connectTimeoutMs,
   };
   const resolver = createResolver(options, parts);
+  const wayOut = createWayOut(options.proxy ?? null, parts.proxyLogin ?? null);
   const outboundParts = { pool, deadlines, clock, options };
 
   const connect = async (request: AuthorizedRequest, signal: AbortSignal): Promise<Dialled> => {
     const { authority } = request.permit.facts;
     if (signal.aborted) throw toEgressError(signal.reason);
     const targets = await unlessAborted(resolver.resolve(authority), signal);
-    return dial({ authority, scheme: schemeOf(request), targets, signal }, dialParts);
+    const via = wayOut(authority, targets);
+    return dial({ authority, scheme: schemeOf(request), targets, via, signal }, dialParts);
   };
 
   const connection = async (request: AuthorizedRequest, claim: Claim): Promise<UpstreamConnection> => {

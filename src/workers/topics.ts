@@ -64,6 +64,8 @@ export interface Charge {
   readonly tlsEndpoint: Endpoint | null;
   readonly revision: WorkerRevision;
   readonly upstream: UpstreamOptions;
+  /** Who the file of a password may belong to, beside root. */
+  readonly ownUid: number;
   /** PEM certificate; the key stays with the owner. */
   readonly issuingCa: string;
 }

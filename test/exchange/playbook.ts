@@ -151,6 +151,7 @@ async function openWorld({
     admit: admitBy(clock),
     metrics: createMetrics({ openConnections: () => 0, liveLeases: () => 0, liveInstances: () => 0 }),
     upstream: current.configuration.proxy.upstream,
+    proxyLogin: null,
     issuingCa: certificatePem,
   } satisfies Backing;
   const stages = stagesOver(backing, clock, fakeUpstream, closers, thrown);

@@ -10,6 +10,7 @@ import {
   PLAIN,
   policy,
   proxy,
+  refusals,
   service,
   source,
   WALK_THROUGH,
@@ -291,6 +292,41 @@ describe('the Proxy document', () => {
         resolve: [{ host: 'a.test', port: 443, address: '10.0.0.7', dialPort: 443 }],
       },
     });
+  });
+});
+
+describe('the proxy of the network', () => {
+  const of = (given: string): unknown => load(proxy(`{ upstream: { proxy: ${given} } }`)).proxy.upstream.proxy;
+  const refusedBy = (given: string): string => refusals(proxy(`{ upstream: { proxy: ${given} } }`)).join();
+
+  it('has an address, and perhaps a login and exceptions', () => {
+    expect(load(proxy('{}')).proxy.upstream.proxy).toBeNull();
+    expect(of('{ address: "http://proxy.corp.test" }')).toEqual({
+      ...{ scheme: 'http', host: 'proxy.corp.test', port: null, caPem: null, login: null },
+      except: { hosts: [], networks: [] },
+    });
+    const login = 'username: cs, password: { file: /run/p }';
+    expect(of(`{ address: "https://10.0.0.9:8443", ${login}, except: ["*.corp.test", a.test, 10.0.0.0/8] }`)).toEqual({
+      ...{ scheme: 'https', host: '10.0.0.9', port: 8443, caPem: null },
+      login: { username: 'cs', password: { path: '/run/p', isGroupReadable: false } },
+      except: { hosts: ['*.corp.test', 'a.test'], networks: [{ network: Uint8Array.of(10, 0, 0, 0), prefix: 8 }] },
+    });
+  });
+
+  it.each([
+    ['a path', '{ address: "http://p.test/x" }', /is not an origin without path/],
+    ['a port that is none', '{ address: "http://p.test:70000" }', /70000 is no port/],
+    ['a host that is none', '{ address: "http://-p.test" }', /is not a host/],
+    ['a password alone', '{ address: "https://p.test", password: { file: p } }', /belong together/],
+    ['a password in the policy', '{ address: "https://p.test", username: u, password: p }', /password/],
+    ['roots without TLS', '{ address: "http://p.test", caFile: c.pem }', /has no certificate/],
+    ['an exception with a star in it', '{ address: "http://p.test", except: ["a.*.test"] }', /where it means nothing/],
+    ['a network that is none', '{ address: "http://p.test", except: [10.0.0.1/8] }', /except/],
+  ])('is refused with %s', (_what, given, message) => expect(refusedBy(given)).toMatch(message));
+
+  it('is warned of where its password would cross the network in clear', () => {
+    const given = '{ address: "http://p.test", username: u, password: { file: p } }';
+    expect(warnings(proxy(`{ upstream: { proxy: ${given} } }`)).join()).toMatch(/in clear/);
   });
 });
 

@@ -183,10 +183,6 @@ describe('what the language has and this version does not do', () => {
       proxy('{ listeners: { transparent: {} } }'),
       '5:22 spec.listeners.transparent: "transparent" is not built yet; use the explicit listener',
     ],
-    'a corporate proxy': [
-      proxy('{ upstream: { proxy: "http://p:3128" } }'),
-      '5:21 spec.upstream.proxy: "proxy" is not built yet; leave it out; destinations are dialled directly',
-    ],
   });
 });
 
