@@ -89,7 +89,10 @@ describe('a renewal', () => {
     const after = calls().slice(calls().indexOf(path) + 1);
     expect(after.slice(after.indexOf('auth/jwt/login')).slice(0, 2)).toEqual(AGAIN);
     await expect.poll(() => vault.callsTo('auth/token/revoke-self').length, { interval: 5 }).toBe(1);
-    expect(stage.list()).toMatchObject([{ generation: 2, state: 'current', remainingMs: 3_600_000 }]);
+    // The answer to the revocation is still on its way.
+    await expect
+      .poll(() => stage.list(), { interval: 5 })
+      .toMatchObject([{ generation: 2, state: 'current', remainingMs: 3_600_000 }]);
   });
 
   it('beyond what a timer can wait for is believed for a day, and waited for', async () => {
