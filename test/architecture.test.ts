@@ -11,7 +11,8 @@ const TEST = fileURLToPath(new URL('.', import.meta.url));
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'launch.js': ['main.ts'],
   'main.ts': ['cli'],
-  cli: ['app.ts', 'worker.ts', 'client', 'config', 'core'],
+  cli: ['app.ts', 'worker.ts', 'client', 'config', 'core', 'doctor'],
+  doctor: [],
   client: ['admin'],
   'app.ts': ['*'],
   'assembly.ts': ['*'],
@@ -80,6 +81,7 @@ const SOCKET_ROOMS = [
   'admin',
   'workers',
   'sandbox',
+  'doctor',
 ];
 const PURE_ROOMS = ['core', 'http1', 'policy'];
 const REVEAL_ROOMS = [

@@ -8,6 +8,7 @@ import { ca } from './ca.ts';
 import { check } from './check.ts';
 import { type Command, CommandError, EXIT, type Given, type Signal, type Terminal, UsageError } from './command.ts';
 import { completion } from './completion.ts';
+import { doctor } from './doctor.ts';
 import { env } from './env.ts';
 import { explain } from './explain.ts';
 import { commandHelp, overview } from './help.ts';
@@ -33,6 +34,7 @@ export const COMMANDS: readonly Command[] = [
   explain,
   status,
   leases,
+  doctor,
   ca,
   issuer,
 ];

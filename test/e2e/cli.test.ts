@@ -52,6 +52,7 @@ describe('the command line', () => {
       'explain',
       'status',
       'leases',
+      'doctor',
       'ca',
       'issuer',
       'completion',
