@@ -8,6 +8,7 @@
  */
 import { EgressError } from '../core/errors.ts';
 import type { Field } from '../core/headers.ts';
+import { isAlias, isToken } from '../core/http-grammar.ts';
 import type { CodecFaults, Section } from './wire-input.ts';
 
 /** Values of the fields that the codec itself acts on, in arrival order. */
@@ -56,29 +57,9 @@ const KNOWN: ReadonlyMap<string, KnownName> = new Map(
     .map((name) => [name, nameOf(name)]),
 );
 
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const PLAIN_NAME = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
-const NO_LETTER_DIGIT = /[^a-z0-9]+/g;
-/**
- * Names that some recipients take for another once they have turned `_` or `.` into `-` (CGI and its heirs): of framing,
- * routing and credentials, and those by which frameworks are told another method, path or host.
- */
-const ALIASED = new Set(
-  (
-    'host content-length content-type content-encoding transfer-encoding te trailer connection expect upgrade ' +
-    'authorization proxy-authorization cookie x-api-key x-goog-api-key forwarded x-forwarded-for x-forwarded-host ' +
-    'x-forwarded-proto x-http-method x-http-method-override x-method-override x-original-method x-original-url ' +
-    'x-original-uri x-original-host x-rewrite-url x-host'
-  ).split(' '),
-);
-
 /** One of the usual spellings, which are tokens all. */
 export function isKnownName(name: string): boolean {
   return KNOWN.has(name);
-}
-
-export function isToken(text: string): boolean {
-  return TOKEN.test(text);
 }
 
 /** Fields of the lines from `firstLine` on. @throws EgressError */
@@ -147,17 +128,11 @@ function nameOf(name: string): KnownName {
 }
 
 function checkedName(name: string, faults: CodecFaults): KnownName {
-  if (TOKEN.test(name)) return nameOf(name);
+  if (isToken(name)) return nameOf(name);
   const first = name.charCodeAt(0);
   if (first === 0x20 || first === 0x09) throw malformed(faults, 'a folded field line');
   if (/[\t ]$/.test(name)) throw malformed(faults, 'white space before the colon of a field');
   throw malformed(faults, 'a field name that is not a token');
-}
-
-function isAlias(key: string): boolean {
-  if (PLAIN_NAME.test(key)) return false;
-  const plain = key.replace(NO_LETTER_DIGIT, '-').replace(/^-|-$/g, '');
-  return ALIASED.has(plain) || plain.startsWith('x-amz-');
 }
 
 function malformed(faults: CodecFaults, detail: string): EgressError {

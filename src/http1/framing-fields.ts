@@ -6,7 +6,8 @@
  * Not here: which codes a direction gives to it (request-parser.ts, response-parser.ts).
  */
 import { EgressError } from '../core/errors.ts';
-import { type FieldSection, isToken, trimOuterSpace } from './field-section.ts';
+import { belongsIntoHead, isToken, plainLength } from '../core/http-grammar.ts';
+import { type FieldSection, trimOuterSpace } from './field-section.ts';
 import type { CodecFaults } from './wire-input.ts';
 
 const NO_OPTIONS: readonly string[] = [];
@@ -32,15 +33,14 @@ export function isKeptAlive(options: readonly string[], version: '1.0' | '1.1'):
   return version === '1.1' || options.includes('keep-alive');
 }
 
-const LENGTH = /^(?:0|[1-9][0-9]{0,14})$/;
-
 /** Null where there is none. @throws EgressError where it is repeated, a list, or no plain decimal number. */
 export function contentLength(values: readonly string[], faults: CodecFaults): number | null {
   if (values.length === 0) return null;
   const [value = ''] = values;
   if (values.length > 1) throw malformed(faults, 'more than one Content-Length field');
-  if (!LENGTH.test(value)) throw malformed(faults, 'Content-Length is not a plain decimal number');
-  return Number(value);
+  const length = plainLength(value);
+  if (length === null) throw malformed(faults, 'Content-Length is not a plain decimal number');
+  return length;
 }
 
 /** `chunked`: that and nothing else. `unknown`: well-formed, another coding named. `broken`: repeated or not a list of codings. */
@@ -57,17 +57,9 @@ export function transferCoding(values: readonly string[]): 'chunked' | 'unknown'
   return first === -1 || first === lower.length - 1 ? 'unknown' : 'broken';
 }
 
-const NO_TRAILER = new Set(
-  (
-    'host content-length transfer-encoding connection keep-alive proxy-connection te trailer upgrade expect range ' +
-    'authorization proxy-authorization www-authenticate proxy-authenticate cookie set-cookie content-encoding ' +
-    'content-type content-range cache-control max-forwards age date expires location retry-after vary'
-  ).split(' '),
-);
-
 /** @throws EgressError where a trailer belongs into the head (RFC 9110 §6.5.1). */
 export function checkTrailers({ fields, hasAlias }: FieldSection, faults: CodecFaults): void {
-  if (hasAlias || fields.some(({ key }) => NO_TRAILER.has(key))) {
+  if (hasAlias || fields.some(({ key }) => belongsIntoHead(key))) {
     throw malformed(faults, 'a trailer field that belongs into the head');
   }
 }

@@ -9,9 +9,10 @@
  */
 import { EgressError } from '../core/errors.ts';
 import type { HeaderList, SecretField } from '../core/headers.ts';
+import { isToken } from '../core/http-grammar.ts';
 import type { Framing, RequestHead, ResponseHead } from '../core/message.ts';
 import { allocateSecretBytes } from '../core/secret.ts';
-import { isKnownName, isToken } from './field-section.ts';
+import { isKnownName } from './field-section.ts';
 
 /** Also whatever is not Latin-1: cut to a byte it could become any other character, a line end included. */
 const NOT_TEXT = /[^\t\x20-\x7e\x80-\xff]/;

@@ -10,8 +10,9 @@
 import { type Authority, parseAuthority } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
 import { HeaderList } from '../core/headers.ts';
+import { isRefusedMethod, isToken, MAX_METHOD_LENGTH } from '../core/http-grammar.ts';
 import type { Framing, RequestHead } from '../core/message.ts';
-import { type FieldSection, isToken, parseFields } from './field-section.ts';
+import { type FieldSection, parseFields } from './field-section.ts';
 import { connectionOptions, contentLength, isKeptAlive, transferCoding } from './framing-fields.ts';
 import { type HeadGrammar, MessageMachine } from './message-machine.ts';
 import { type HeadLimits, type MessageParser, REQUEST_LIMITS } from './message-parser.ts';
@@ -37,7 +38,6 @@ const FAULTS: CodecFaults = Object.freeze({
 const NO_BODY: Framing = Object.freeze({ kind: 'none' });
 const CHUNKED: Framing = Object.freeze({ kind: 'chunked' });
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'CONNECT']);
-const MAX_METHOD_LENGTH = 32;
 /** ` HTTP/1.1` and its CRLF, and a space behind the method. */
 const REST_OF_LINE = 12;
 /** Taking these away, as a recipient does with what Connection names, changes what a request means or whose it is. */
@@ -165,11 +165,7 @@ function versionOf(line: string, first: number, last: number): Version {
 
 function checkMethod(method: string): void {
   if (!isToken(method)) throw malformed('the method is not a token');
-  const upper = method.toUpperCase();
-  // TRACE sends back what it was sent, an injected credential included. A method that only some recipients take for HEAD
-  // or CONNECT makes them disagree about where its response ends.
-  const isRefused = upper === 'TRACE' || upper === 'TRACK' || upper === 'HEAD' || upper === 'CONNECT';
-  if (isRefused || method.length > MAX_METHOD_LENGTH) {
+  if (isRefusedMethod(method)) {
     throw new EgressError('request_method_unsupported', { detail: 'TRACE, a variant of HEAD or CONNECT, or too long' });
   }
 }

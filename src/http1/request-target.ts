@@ -8,6 +8,7 @@
  */
 import { type Authority, parseAuthority } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
+import { isTargetText } from '../core/http-grammar.ts';
 import type { TargetForm } from '../core/message.ts';
 
 export interface RequestTarget {
@@ -19,8 +20,6 @@ export interface RequestTarget {
   readonly query: string | null;
 }
 
-/** 0x21–0x7e without `#` and `\`. */
-const TARGET = /^[!"$-[\]-~]+$/;
 const ASTERISK: RequestTarget = Object.freeze({
   form: 'asterisk',
   scheme: null,
@@ -33,7 +32,7 @@ const malformed = (detail: string): EgressError => new EgressError('request_malf
 
 /** @throws EgressError */
 export function parseTarget(method: string, target: string): RequestTarget {
-  if (!TARGET.test(target)) throw malformed('the target is empty or holds a character that a target cannot hold');
+  if (!isTargetText(target)) throw malformed('the target is empty or holds a character that a target cannot hold');
   if (method === 'CONNECT') {
     return { form: 'authority', scheme: null, authority: parseAuthority(target), path: '', query: null };
   }
