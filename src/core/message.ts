@@ -1,13 +1,21 @@
 /**
  * Duty: heads and bodies of HTTP messages as every hop sees them.
- * Holds: a head is parsed once (http1/) and never re-read from bytes; `target`, names and values are as received.
- * Source: RFC 9110, RFC 9112.
- * Not here: bytes on the wire (http1/), sockets (tunnel/, upstream/).
+ * Holds: a head is parsed once (http1/, http2/) and never re-read from bytes; `target`, names and values are as received.
+ * Source: RFC 9110, RFC 9112, RFC 9113.
+ * Not here: bytes on the wire (http1/, http2/), sockets (tunnel/, upstream/).
  */
 import type { Authority } from './authority.ts';
 import type { HeaderList } from './headers.ts';
 
-/** How the end of a body is known. `close`: by the end of the connection, responses only. `length` may be 0. */
+export type HttpVersion = '1.0' | '1.1' | '2';
+
+/** What a Service says about HTTP/2, toward both sides. Null: only where the other side speaks nothing else. */
+export type Http2Use = 'never' | 'prefer' | 'require' | null;
+
+/**
+ * How the end of a body is known. `chunked`: by what the version has for it, a last chunk or the end of the stream. `close`: by
+ * the end of the connection, responses only. `length` may be 0.
+ */
 export type Framing =
   | { readonly kind: 'none' }
   | { readonly kind: 'length'; readonly length: number }
@@ -33,7 +41,7 @@ export interface RequestHead {
   readonly path: string;
   /** Raw query without `?`; null where there is no `?`. */
   readonly query: string | null;
-  readonly version: '1.0' | '1.1';
+  readonly version: HttpVersion;
   readonly headers: HeaderList;
   readonly framing: Framing;
   /** `Expect: 100-continue` was sent. */
@@ -48,7 +56,7 @@ export interface ResponseHead {
   /** 100–599. */
   readonly status: number;
   readonly reason: string;
-  readonly version: '1.0' | '1.1';
+  readonly version: HttpVersion;
   readonly headers: HeaderList;
   readonly framing: Framing;
   readonly keepAlive: boolean;
