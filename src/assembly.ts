@@ -31,15 +31,16 @@ import {
 } from './listener/server-certificates.ts';
 import { Shares } from './listener/shares.ts';
 import { openTlsListener, type TlsListenerOptions } from './listener/tls.ts';
-import { bodyNeeded, decide } from './policy/decide.ts';
+import { bodyNeeded, decide, http2At } from './policy/decide.ts';
 import { NOTHING_HELD } from './policy/limiter.ts';
 import type { Permit } from './policy/permit.ts';
 import { mayHaveExpired, readExpiry } from './response/expiry.ts';
 import { createResponseStage } from './response/filter.ts';
+import { requestsInside } from './tunnel/http2-requests.ts';
 import { openTunnel } from './tunnel/open.ts';
 import { shortestOf } from './tunnel/pace.ts';
 import { refuse } from './tunnel/refuse.ts';
-import { forwardRequests, secureRequests } from './tunnel/requests.ts';
+import { forwardRequests } from './tunnel/requests.ts';
 import { type LeafSource, terminate } from './tunnel/terminate.ts';
 import type { DownstreamRequest } from './tunnel/tunnel.ts';
 import type { UpstreamOptions } from './upstream/options.ts';
@@ -297,8 +298,11 @@ export function createConnectionStages(
       const answer = decide({ revision, workload, authority, scheme: 'https', head: null, form: null });
       return answer.kind === 'denial' ? answer : null;
     },
-    terminate: async (open) =>
-      secureRequests(open.tunnel, await terminate(open, backing.leaves, limits.tlsHandshakeTimeoutMs), parts),
+    terminate: async (open) => {
+      const http2 = http2At(backing.current.configuration.policy, open.tunnel.authority);
+      const secure = await terminate(open, backing.leaves, limits.tlsHandshakeTimeoutMs, http2);
+      return requestsInside(open.tunnel, secure, parts);
+    },
     forward: (open) => forwardRequests(open, parts),
     refuse,
     exchange: (workload, request) => exchange(exchangeStages, workload, request),

@@ -12,8 +12,7 @@ import type { Denial } from './core/reasons.ts';
 import type { Connection } from './listener/connection.ts';
 import { rescue } from './rescue.ts';
 import type { OpenTunnel } from './tunnel/open.ts';
-import type { TunnelRequests } from './tunnel/requests.ts';
-import type { DownstreamRequest, Tunnel } from './tunnel/tunnel.ts';
+import type { DownstreamRequest, RefusedRequest, Requests, Tunnel } from './tunnel/tunnel.ts';
 import type { Workload } from './workload/workload.ts';
 
 export interface ConnectionStages {
@@ -24,18 +23,14 @@ export interface ConnectionStages {
   /** For the authority alone: whether a tunnel to it may open at all; null where it may. */
   forbids(workload: Workload, tunnel: Tunnel): Denial | null;
   /** Answers CONNECT, terminates TLS. */
-  terminate(open: OpenTunnel): Promise<TunnelRequests>;
+  terminate(open: OpenTunnel): Promise<Requests>;
   /** The requests of a connection that needs no TLS of ours. */
-  forward(open: OpenTunnel): TunnelRequests;
+  forward(open: OpenTunnel): Requests;
   /** Sends a last answer and closes. */
-  refuse(
-    stream: Duplex,
-    head: Parameters<TunnelRequests['answer']>[0],
-    body: Parameters<TunnelRequests['answer']>[1],
-  ): Promise<void>;
+  refuse(stream: Duplex, ...answer: Parameters<Requests['answer']>): Promise<void>;
   exchange(workload: Workload, request: DownstreamRequest): Promise<void>;
   /** Makes the requests known to drain and revocation until the returned function is called. */
-  track(workload: Workload, requests: TunnelRequests): () => void;
+  track(workload: Workload, requests: Requests): () => void;
   readonly audit: AuditStage;
   observeRefusal(reason: Denial | EgressError): void;
 }
@@ -48,7 +43,7 @@ export async function serveConnection(stages: ConnectionStages, connection: Conn
     const workload = await visit.identify(open); //                                          3 identify
     const denial = visit.admit(workload, open.tunnel);
     if (denial !== null) return await visit.refuse(denial);
-    if (open.tunnel.kind === 'forward') return await visit.serve(workload, stages.forward(open), open);
+    if (open.tunnel.kind === 'forward') return await visit.serve(workload, stages.forward(open));
     await visit.serve(workload, await stages.terminate(open)); //                            2 tunnel: TLS
   } catch (thrown) {
     await visit.refuse(toEgressError(thrown));
@@ -64,7 +59,7 @@ class Visit {
   readonly #connection: Connection;
   #tunnel: Tunnel | null = null;
   #workload: Workload | null = null;
-  #requests: TunnelRequests | null = null;
+  #requests: Requests | null = null;
   #leave: (() => void) | null = null;
 
   constructor(stages: ConnectionStages, connection: Connection) {
@@ -90,24 +85,28 @@ class Visit {
     this.#leave?.();
   }
 
-  /** Request after request, each with the identity and the policy of its moment. */
-  async serve(workload: Workload, requests: TunnelRequests, open?: OpenTunnel): Promise<void> {
+  /** Request after request, each with the identity and the policy of its moment; beside each other where the tunnel can. */
+  async serve(workload: Workload, requests: Requests): Promise<void> {
     this.#requests = requests;
     let untrack = this.#stages.track(workload, requests);
     let tracked = workload.instance;
+    const underWay = new Together(() => requests.cut());
     try {
-      let request = open === undefined ? await requests.next() : requests.accept(open.first.head, open.first.body);
-      for (; request !== null; request = await requests.next()) {
+      for (let request = await requests.next(); request !== null; request = await requests.next()) {
         // On a plain proxy connection each request brings its own Proxy-Authorization.
-        const caller = open === undefined ? workload : await this.#identifyAgain(request);
+        const again = 'refusal' in request || request.tunnel.kind !== 'forward' ? null : request.tunnel;
+        const caller = again === null ? workload : await this.#identifyAgain(again);
         if (caller.instance !== tracked) {
           untrack();
           untrack = this.#stages.track(caller, requests);
           tracked = caller.instance;
         }
-        await this.#stages.exchange(caller, request);
+        const served = 'refusal' in request ? this.#turnAway(request) : this.#serveOne(caller, request);
+        if (requests.isMultiplexed) underWay.add(served);
+        else await served;
       }
     } finally {
+      await underWay.settled();
       untrack();
     }
   }
@@ -122,10 +121,53 @@ class Visit {
     else await this.#stages.refuse(this.#connection.socket, answer.head, answer.body);
   }
 
-  async #identifyAgain(request: DownstreamRequest): Promise<Workload> {
-    this.#tunnel = request.tunnel;
+  async #serveOne(caller: Workload, request: DownstreamRequest): Promise<void> {
+    try {
+      await this.#stages.exchange(caller, request);
+    } finally {
+      request.settle?.();
+    }
+  }
+
+  /** On record and answered like a connection that is refused, but for this request alone. */
+  async #turnAway({ refusal, respond }: RefusedRequest): Promise<void> {
+    const { audit, observeRefusal } = this.#stages;
+    audit.refused(this.#connection, this.#workload, this.#tunnel?.authority ?? null, refusal);
+    observeRefusal(refusal);
+    const answer = rescue(refusal, { isIdentified: true, id: this.#connection.id });
+    if (answer !== null) await respond?.(answer.head, answer.body);
+  }
+
+  async #identifyAgain(tunnel: Tunnel): Promise<Workload> {
+    this.#tunnel = tunnel;
     this.#workload = null;
-    this.#workload = await this.#stages.identify(request.tunnel);
+    this.#workload = await this.#stages.identify(tunnel);
     return this.#workload;
+  }
+}
+
+/** Exchanges beside each other. One that throws, which none should, ends them all. */
+class Together {
+  readonly #running = new Set<Promise<void>>();
+  readonly #cut: () => void;
+  readonly #defects: unknown[] = [];
+
+  constructor(cut: () => void) {
+    this.#cut = cut;
+  }
+
+  add(served: Promise<void>): void {
+    const ended = served
+      .catch((thrown: unknown) => {
+        this.#defects.push(thrown);
+        this.#cut();
+      })
+      .finally(() => this.#running.delete(ended));
+    this.#running.add(ended);
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#running);
+    if (this.#defects.length > 0) throw this.#defects[0];
   }
 }

@@ -7,7 +7,7 @@
  * Not here: the order of the questions (judge.ts), limits over time (limiter.ts).
  */
 import { type Authority, createAuthority, type Host } from '../core/authority.ts';
-import type { RequestHead } from '../core/message.ts';
+import type { Http2Use, RequestHead } from '../core/message.ts';
 import type { Denial } from '../core/reasons.ts';
 import { readsForm } from './aws-call.ts';
 import { judge, type Question } from './judge.ts';
@@ -44,4 +44,10 @@ export function bodyNeeded(revision: PolicyRevision, authority: Authority, head:
   if (head.method !== 'POST') return false;
   const route = indexOf(revision).routeOf(authority);
   return route?.services.some(({ isAws }) => isAws) === true && readsForm(route.awsHost, head);
+}
+
+/** What the Services of a destination say about HTTP/2; they agree, for one address has one answer. */
+export function http2At(revision: PolicyRevision, authority: Authority): Http2Use {
+  const route = indexOf(revision).routeOf(authority);
+  return route?.services.find(({ options }) => options.http2 !== undefined)?.options.http2 ?? null;
 }

@@ -3,6 +3,7 @@
  * Holds: names are qualified (`namespace/name`, or `name` in the default one); every reference resolves.
  * Not here: YAML (config/), matching (decide.ts).
  */
+import type { Http2Use } from '../core/message.ts';
 import type { InjectionOptions, MintingCall, ProviderPreset } from '../injection/options.ts';
 
 export type ServiceAddress =
@@ -15,6 +16,8 @@ export interface ServiceOptions {
   readonly name: string;
   readonly addresses: readonly ServiceAddress[];
   readonly preset: ProviderPreset | null;
+  /** Absent: HTTP/2 only where the other side speaks nothing else. */
+  readonly http2?: NonNullable<Http2Use>;
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Duplex } from 'node:stream';
 import type { Deadlines } from '../core/deadlines.ts';
 import { EgressError, type ErrorCode } from '../core/errors.ts';
 import type { HeaderList } from '../core/headers.ts';
-import type { Body, Framing, RequestHead, ResponseHead, Upgraded } from '../core/message.ts';
+import type { Body, Framing, HttpVersion, RequestHead, ResponseHead, Upgraded } from '../core/message.ts';
 import { serializeResponseHead } from '../http1/head-writer.ts';
 import { type HeadLimits, REQUEST_LIMITS } from '../http1/message-parser.ts';
 import { MessageReader } from '../http1/message-reader.ts';
@@ -25,7 +25,7 @@ import { type OpenTunnel, tunnelFor, within } from './open.ts';
 import { Pace, type PaceLimits } from './pace.ts';
 import { closedOr, refuse } from './refuse.ts';
 import { Relay, type RelayLimits } from './relay.ts';
-import type { DownstreamRequest, Tunnel } from './tunnel.ts';
+import type { DownstreamRequest, Requests, Tunnel } from './tunnel.ts';
 
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
 /** A body that nobody read is read to its end up to here, so that a keep-alive client sees the answer. */
@@ -45,6 +45,8 @@ export interface RequestLimits extends PaceLimits, RelayLimits {
   readonly requestHead?: HeadLimits;
   /** For an answer to a workload that has closed its own side. */
   readonly halfOpenTimeoutMs: number;
+  /** Streams of one connection of HTTP/2 at once. */
+  readonly maxConcurrentPerWorkload?: number;
 }
 
 /** What all tunnels share. */
@@ -53,7 +55,8 @@ export interface RequestParts {
   readonly deadlines: Deadlines;
 }
 
-export class TunnelRequests {
+export class TunnelRequests implements Requests {
+  readonly isMultiplexed = false;
   readonly tunnel: Tunnel;
   readonly #stream: Duplex;
   readonly #reader: MessageReader<RequestHead>;
@@ -67,8 +70,17 @@ export class TunnelRequests {
   #isAnswering = false;
   #halfOpen: HalfOpen | null = null;
   #relay: Relay | null = null;
+  /** Read already. */
+  #first: OpenTunnel['first'] | null;
 
-  constructor(tunnel: Tunnel, stream: Duplex, reader: MessageReader<RequestHead>, parts: RequestParts) {
+  constructor(
+    tunnel: Tunnel,
+    stream: Duplex,
+    reader: MessageReader<RequestHead>,
+    parts: RequestParts,
+    first: OpenTunnel['first'] | null = null,
+  ) {
+    this.#first = first;
     this.tunnel = tunnel;
     this.#stream = stream;
     this.#reader = reader;
@@ -97,13 +109,16 @@ export class TunnelRequests {
   /** Null when the tunnel has ended in order. @throws EgressError; the tunnel is then over, and `answer` may still speak. */
   async next(): Promise<DownstreamRequest | null> {
     this.#owed = null;
+    const first = this.#first;
+    this.#first = null;
+    if (first !== null) return this.#accept(first.head, first.body);
     if (this.#over || this.#draining || this.#gone.signal.aborted) return null;
     const coming = this.#reader.next();
     this.#pace.awaitsHead();
     try {
       const message = await coming;
       this.#pace.rests();
-      return message === null ? null : this.accept(message.head, message.body);
+      return message === null ? null : this.#accept(message.head, message.body);
     } catch (error) {
       this.#over = true;
       // Idle or gone between two requests is no failure: nobody asked anything.
@@ -113,7 +128,7 @@ export class TunnelRequests {
   }
 
   /** Checks a head against the tunnel. @throws EgressError */
-  accept(head: RequestHead, body: Body): DownstreamRequest {
+  #accept(head: RequestHead, body: Body): DownstreamRequest {
     const isUpgrade = head.headers.has('upgrade');
     const wrong = this.#misfit(head, isUpgrade);
     if (wrong !== null) {
@@ -247,7 +262,7 @@ export class TunnelRequests {
     await within(flushed, this.#parts.limits.idleTimeoutMs).catch(() => {});
   }
 
-  #write(version: '1.0' | '1.1', response: ResponseHead, body: Body): number | Promise<number> {
+  #write(version: HttpVersion, response: ResponseHead, body: Body): number | Promise<number> {
     const framing = framingFor(version, response.framing);
     if (framing.kind === 'close') this.#over = true;
     const headers = this.#over ? withClose(response.headers) : response.headers;
@@ -330,7 +345,7 @@ function withClose(headers: HeaderList): HeaderList {
 
 /** The requests of a connection that needs no TLS of ours; its first one has been read already. */
 export function forwardRequests(open: OpenTunnel, parts: RequestParts): TunnelRequests {
-  return new TunnelRequests(open.tunnel, open.tunnel.connection.socket, open.reader, parts);
+  return new TunnelRequests(open.tunnel, open.tunnel.connection.socket, open.reader, parts, open.first);
 }
 
 /** The requests inside a tunnel whose TLS is terminated. */
@@ -346,7 +361,7 @@ export function secureRequests(tunnel: Tunnel, secure: Duplex, parts: RequestPar
 }
 
 /** HTTP/1.0 knows no chunks; towards 1.1 a close-delimited upstream body becomes chunked, so its end is certain. */
-function framingFor(version: '1.0' | '1.1', framing: Framing): Framing {
+function framingFor(version: HttpVersion, framing: Framing): Framing {
   if (version === '1.0' && framing.kind === 'chunked') return { kind: 'close' };
   if (version === '1.1' && framing.kind === 'close') return { kind: 'chunked' };
   return framing;

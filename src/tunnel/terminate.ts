@@ -2,7 +2,7 @@
  * Duty: answers CONNECT and terminates the workload's TLS.
  * In → Out: a tunnel whose authority policy allowed → a TLS socket that speaks for that host alone.
  * Holds: what follows CONNECT is a ClientHello; its server name equals the CONNECT target; TLS >= 1.2; no tickets, no
- *   session cache; ALPN http/1.1; error listener before the 200.
+ *   session cache; HTTP/2 as alpn.ts says; error listener before the 200.
  * Fails: `authority_mismatch`, `tls_handshake_failed`, `request_timeout`, `certificate_issuing_failed`.
  * Source: RFC 9110 §9.3.6; RFC 6066 §3 (server_name); RFC 7301 (ALPN).
  */
@@ -10,6 +10,8 @@ import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { type Authority, type Host, parseHost } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
+import type { Http2Use } from '../core/message.ts';
+import { chooseProtocol } from './alpn.ts';
 import type { OpenTunnel } from './open.ts';
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n', 'latin1');
@@ -22,7 +24,12 @@ export interface LeafSource {
 }
 
 /** Resolves with the secure socket. The raw socket is destroyed where this rejects. @throws EgressError */
-export async function terminate(open: OpenTunnel, leaves: LeafSource, handshakeTimeoutMs: number): Promise<TLSSocket> {
+export async function terminate(
+  open: OpenTunnel,
+  leaves: LeafSource,
+  handshakeTimeoutMs: number,
+  http2: Http2Use = null,
+): Promise<TLSSocket> {
   const { authority, connection } = open.tunnel;
   const leaf = leaves.leafFor({ kind: authority.hostKind, text: authority.host });
   const context = leaf instanceof Promise ? await leaf : leaf;
@@ -35,11 +42,10 @@ export async function terminate(open: OpenTunnel, leaves: LeafSource, handshakeT
   }
   socket.on('error', () => socket.destroy());
   socket.write(ESTABLISHED);
+  const speaker: Speaker = { authority, context, http2, timeoutMs: handshakeTimeoutMs };
   return early.length > 0
-    ? shake(socket, early, authority, context, handshakeTimeoutMs)
-    : firstBytes(socket, handshakeTimeoutMs).then((bytes) =>
-        shake(socket, bytes, authority, context, handshakeTimeoutMs),
-      );
+    ? shake(socket, early, speaker)
+    : firstBytes(socket, handshakeTimeoutMs).then((bytes) => shake(socket, bytes, speaker));
 }
 
 /** As far as it is here: a handshake record of TLS (RFC 8446 §5.1) whose message is a ClientHello (§4). */
@@ -84,20 +90,22 @@ function firstBytes(socket: Socket, timeoutMs: number): Promise<Buffer> {
   });
 }
 
-function shake(
-  socket: Socket,
-  hello: Buffer,
-  authority: Authority,
-  context: SecureContext,
-  timeoutMs: number,
-): Promise<TLSSocket> {
+/** As whom the handshake is made, and how. */
+interface Speaker {
+  readonly authority: Authority;
+  readonly context: SecureContext;
+  readonly http2: Http2Use;
+  readonly timeoutMs: number;
+}
+
+function shake(socket: Socket, hello: Buffer, { authority, context, http2, timeoutMs }: Speaker): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     socket.unshift(hello);
     let mismatch: EgressError | null = null;
     const secure = new TLSSocket(socket, {
       isServer: true,
       secureContext: context,
-      ALPNProtocols: ['http/1.1'],
+      ALPNCallback: ({ protocols }) => chooseProtocol(protocols, http2),
       // Called where the client sent a server name; what it throws would end the process, so it throws nothing.
       SNICallback: (servername, done) => {
         mismatch = compareName(servername, authority);

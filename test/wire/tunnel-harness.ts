@@ -8,16 +8,17 @@ import { type ConnectionStages, serveConnection } from '../../src/connection.ts'
 import { Deadlines } from '../../src/core/deadlines.ts';
 import { EgressError } from '../../src/core/errors.ts';
 import { HeaderList } from '../../src/core/headers.ts';
-import { bodyOf, collectBody } from '../../src/core/message.ts';
+import { bodyOf, collectBody, type Http2Use } from '../../src/core/message.ts';
 import type { Denial } from '../../src/core/reasons.ts';
 import { type Listener, openExplicitListener } from '../../src/listener/explicit.ts';
+import { requestsInside } from '../../src/tunnel/http2-requests.ts';
 import { caId, createCaCertificate, createCaKey, createIssuingCa } from '../../src/tunnel/issuing-ca.ts';
 import { openTunnel } from '../../src/tunnel/open.ts';
 import { shortestOf } from '../../src/tunnel/pace.ts';
 import { refuse } from '../../src/tunnel/refuse.ts';
-import { forwardRequests, type RequestLimits, secureRequests } from '../../src/tunnel/requests.ts';
+import { forwardRequests, type RequestLimits } from '../../src/tunnel/requests.ts';
 import { terminate } from '../../src/tunnel/terminate.ts';
-import type { DownstreamRequest } from '../../src/tunnel/tunnel.ts';
+import type { DownstreamRequest, Requests } from '../../src/tunnel/tunnel.ts';
 import { CaptureSink } from '../fakes/capture-audit.ts';
 import { workloadNamed } from '../fakes/fake-trust-domain.ts';
 import { clock } from './upstream-world.ts';
@@ -39,11 +40,15 @@ export interface TunnelProxy {
   readonly sink: CaptureSink;
   /** `METHOD target body` of every request that reached the exchange. */
   readonly seen: string[];
+  /** Every tunnel takes no more requests. */
+  drain(): void;
   close(): Promise<void>;
 }
 
 export interface Timeouts extends Partial<RequestLimits> {
   readonly headDeadlineMs?: number;
+  /** Of every Service. */
+  readonly http2?: Http2Use;
   readonly tlsHandshakeTimeoutMs?: number;
 }
 
@@ -66,6 +71,7 @@ export async function openTunnelProxy(
 ): Promise<TunnelProxy> {
   const sink = new CaptureSink();
   const seen: string[] = [];
+  const live = new Set<Requests>();
   const limits = { ...LIMITS, ...timeouts };
   const parts = { limits, deadlines: new Deadlines(clock, shortestOf(limits)) };
   const stages: ConnectionStages = {
@@ -77,11 +83,18 @@ export async function openTunnelProxy(
     admit: () => () => {},
     forbids: (_workload, tunnel) => (tunnel.authority.host === 'forbidden.example' ? DENIED : null),
     terminate: async (open) =>
-      secureRequests(open.tunnel, await terminate(open, ca, timeouts.tlsHandshakeTimeoutMs ?? 5_000), parts),
+      requestsInside(
+        open.tunnel,
+        await terminate(open, ca, timeouts.tlsHandshakeTimeoutMs ?? 5_000, timeouts.http2 ?? null),
+        parts,
+      ),
     forward: (open) => forwardRequests(open, parts),
     refuse,
     exchange: (_workload, request) => exchange(request, seen),
-    track: () => () => {},
+    track: (_workload, requests) => {
+      live.add(requests);
+      return () => live.delete(requests);
+    },
     audit: createAuditStage(sink, clock),
     observeRefusal: () => {},
   };
@@ -92,7 +105,10 @@ export async function openTunnelProxy(
       void serveConnection(stages, connection);
     },
   );
-  return { listener, sink, seen, close: () => listener.drain(0) };
+  const drain = (): void => {
+    for (const requests of live) requests.drain();
+  };
+  return { listener, sink, seen, drain, close: () => listener.drain(0) };
 }
 
 async function echo(request: DownstreamRequest, seen: string[]): Promise<void> {
@@ -163,11 +179,12 @@ export async function openSecure(
   proxy: TunnelProxy,
   authority: string,
   servername = authority.slice(0, authority.lastIndexOf(':')),
+  protocols = ['h2', 'http/1.1'],
 ): Promise<TLSSocket> {
   const { socket } = await openConnect(proxy, authority);
   return new Promise((resolve, reject) => {
     const secure = connectTls(
-      { socket, servername, ca: caPem, ALPNProtocols: ['h2', 'http/1.1'], checkServerIdentity: () => undefined },
+      { socket, servername, ca: caPem, ALPNProtocols: protocols, checkServerIdentity: () => undefined },
       () => resolve(secure),
     );
     secure.once('error', reject);
