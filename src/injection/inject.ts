@@ -142,7 +142,8 @@ function sign(
     return misplaced(facts, place, 'a request to AWS is signed with the placeholder, it never carries it');
   const asSigned = ({ fields, payload, secretFields, injected }: AuthorizedParts): AuthorizedRequest => {
     const parts = { fields, path, query: head.query, framing: payload.framing };
-    const outgoingHeadOf = payload.body === request.body ? head : { ...head, expectsContinue: false };
+    // A body that was read already is not waited for.
+    const outgoingHeadOf = payload.mode === 'buffered-payload' ? { ...head, expectsContinue: false } : head;
     const sent = outgoingHead(outgoingHeadOf, facts.authority, parts);
     const { body } = payload;
     return { permit, credential, head: sent, secretFields, body, needles: needlesOf(credential), injected };

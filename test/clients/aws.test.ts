@@ -27,6 +27,14 @@ it('the AWS SDKs work unchanged, their signatures made anew, and hold no real se
   expect(agent.secretsFound).toEqual([]);
 });
 
+it('an uploader that signs each chunk works, and one whose chunk was changed is refused', async () => {
+  const agent = await sandboxed.runAgent('signed-chunks.ts');
+  const results = JSON.parse(agent.stdout.split('\n')[0] ?? '') as Record<string, unknown>;
+  expect(results).toMatchObject({ good: 200, isWhole: true, bad: 403 });
+  expect(results['why']).toContain('the signature of a chunk does not match');
+  expect(agent.secretsFound).toEqual([]);
+}, 60_000);
+
 it('every payload mode was signed as it was announced', () => {
   const ways = new Set(
     sandboxed

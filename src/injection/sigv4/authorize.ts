@@ -15,11 +15,13 @@ import type { Permit } from '../../policy/permit.ts';
 import { optionalPart, requiredPart } from '../secret-bytes.ts';
 import { parseClientAuthorization } from './authorization-grammar.ts';
 import { canonicalPath, canonicalQuery } from './canonical-request.ts';
-import { type Payload, type PayloadRequest, readPayload } from './payload-mode.ts';
+import { chunkChain } from './chunk-chain.ts';
+import { decodedLength, type Payload, type PayloadMode, type PayloadRequest, readPayload } from './payload-mode.ts';
 import { checkScope, isS3, type SigV4Options } from './scope.ts';
 import { type SignedRequest, type SigningCredential, signRequest } from './sign.ts';
+import { SignedChunks } from './signed-chunks.ts';
 import { SigningKeyCache } from './signing-key.ts';
-import { checkClientKey, verifyClientSignature } from './verify-client.ts';
+import { checkClientKey, placeholderSigner, verifyClientSignature } from './verify-client.ts';
 
 export interface AuthorizedParts extends SignedRequest {
   readonly payload: Payload;
@@ -68,22 +70,28 @@ export function createSigV4Injection(parts: {
         };
         const signed = { names: client.signedNames, headers: head.headers };
         const now = parts.clock.now();
-        const { fields, secretFields } = signRequest(
-          unsigned,
-          signed,
-          client.scope,
-          signingCredential(credential),
-          keys,
-          now,
-        );
+        const own = signingCredential(credential);
+        const { fields, secretFields, seed } = signRequest(unsigned, signed, client.scope, own, keys, now);
         const { service, region } = client.scope;
-        return { fields, secretFields, payload, injected: `sigv4 ${service}/${region} ${payload.mode}` };
+        const injected = `sigv4 ${service}/${region} ${payload.mode}`;
+        if (!isChained(payload.mode)) return { fields, secretFields, seed, payload, injected };
+        const body = new SignedChunks(payload.body, {
+          received: chunkChain(verified.seed, placeholderSigner(workload.placeholders, verified.seed, placeholderKeys)),
+          sent: chunkChain(seed, (text) => keys.keyFor(own.owner, own.secretAccessKey, seed.scope).sign(text)),
+          hasTrailer: payload.mode === 'streaming-signed-payload-trailer',
+          decodedLength: decodedLength(head.headers),
+          maxChunkBytes: parts.maxBufferedBodyBytes,
+        });
+        return { fields, secretFields, seed, payload: { ...payload, body }, injected };
       };
       const payload = readPayload(request, parts.maxBufferedBodyBytes);
       return payload instanceof Promise ? payload.then(withPayload) : withPayload(payload);
     },
   };
 }
+
+const isChained = (mode: PayloadMode): boolean =>
+  mode === 'streaming-signed-payload' || mode === 'streaming-signed-payload-trailer';
 
 /** S3 takes no request without the header; other services need none. */
 function withPayloadHash(fields: readonly Field[], { hash }: Payload, needsHeader: boolean): readonly Field[] {

@@ -1,8 +1,9 @@
 /**
  * Duty: how the body stands in the signature, by what the client announced in X-Amz-Content-Sha256.
  * In → Out: head, body → mode, payload hash, the body to send.
- * Holds: a body is buffered only where no hash was announced; every other mode passes it on untouched.
- * Fails: `signing_unsupported` (signed chunks, signed events, contradictions), `request_body_too_large`.
+ * Holds: a body is buffered only where no hash was announced; signed chunks are signed anew as they flow (signed-chunks.ts), every
+ *   other mode passes it on untouched.
+ * Fails: `signing_unsupported` (signed events, contradictions), `request_body_too_large`.
  * Source: S3 API, sigv4-auth-using-authorization-header, sigv4-streaming-trailers.
  * Not here: checking the body against the hash; AWS does.
  */
@@ -10,11 +11,14 @@ import { hash } from 'node:crypto';
 import { EgressError } from '../../core/errors.ts';
 import type { HeaderList } from '../../core/headers.ts';
 import { type Body, bodyOf, collectBody, EMPTY_BODY, type Framing, type RequestHead } from '../../core/message.ts';
+import { EMPTY_HASH } from './chunk-chain.ts';
 
 export type PayloadMode =
   | 'signed-payload'
   | 'buffered-payload'
   | 'unsigned-payload'
+  | 'streaming-signed-payload'
+  | 'streaming-signed-payload-trailer'
   | 'streaming-unsigned-payload-trailer';
 
 export interface Payload {
@@ -33,7 +37,6 @@ export interface PayloadRequest {
 }
 
 const HEX_HASH = /^[0-9a-f]{64}$/;
-const EMPTY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 const unsupported = (detail: string): EgressError => new EgressError('signing_unsupported', { detail });
 
@@ -49,15 +52,26 @@ export function announcedMode(headers: HeaderList): { readonly mode: PayloadMode
   }
   if (announced === 'STREAMING-UNSIGNED-PAYLOAD-TRAILER')
     return { mode: 'streaming-unsigned-payload-trailer', hash: announced };
+  if (announced === 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD') return { mode: 'streaming-signed-payload', hash: announced };
+  if (announced === 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER')
+    return { mode: 'streaming-signed-payload-trailer', hash: announced };
   throw unsupported(otherMode(announced));
 }
 
 function otherMode(announced: string): string {
   if (/^STREAMING-AWS4-HMAC-SHA256-EVENTS$/.test(announced)) return 'signed event streams are not supported';
   if (/^STREAMING-AWS4-ECDSA-/.test(announced)) return 'SigV4A chunk signatures are not supported';
-  if (/^STREAMING-AWS4-HMAC-SHA256-PAYLOAD(?:-TRAILER)?$/.test(announced))
-    return 'chunk signatures are not supported; SDKs leave them out where the endpoint is https';
   return 'X-Amz-Content-Sha256 is neither a SHA-256 in lower-case hex nor a mode that can be signed again';
+}
+
+const LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
+
+/** What signed chunks must hold together. @throws EgressError `signing_unsupported` where it is not said. */
+export function decodedLength(headers: HeaderList): number {
+  const [given, another] = headers.getAll('x-amz-decoded-content-length');
+  if (given === undefined || another !== undefined || !LENGTH.test(given))
+    throw unsupported('signed chunks need one X-Amz-Decoded-Content-Length');
+  return Number(given);
 }
 
 const isAwsChunked = (headers: HeaderList): boolean =>

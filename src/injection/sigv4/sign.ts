@@ -9,6 +9,7 @@ import type { Field, HeaderList, SecretField } from '../../core/headers.ts';
 import type { Secret } from '../../core/secret.ts';
 import { secretField } from '../secret-bytes.ts';
 import { canonicalRequest, hashCanonical } from './canonical-request.ts';
+import type { Seed } from './chunk-chain.ts';
 import { amzDateOf, type Scope, scopeAt, scopeText } from './scope-text.ts';
 import type { SigningKeyCache } from './signing-key.ts';
 import { stringToSign } from './string-to-sign.ts';
@@ -40,6 +41,8 @@ export interface ClientSigned {
 export interface SignedRequest {
   readonly fields: Field[];
   readonly secretFields: readonly SecretField[];
+  /** What signatures of chunks go on from. */
+  readonly seed: Seed;
 }
 
 const TOKEN = 'x-amz-security-token';
@@ -90,7 +93,8 @@ export function signRequest(
   const signature = signingKey.sign(stringToSign(amzDate, scope, hashCanonical(canonical, sessionToken)));
   const value = `AWS4-HMAC-SHA256 Credential=${credential.accessKeyId}/${scopeText(scope)}, SignedHeaders=${signedNames.join(';')}, Signature=${signature}`;
   fields.push({ name: 'Authorization', key: 'authorization', value });
-  return { fields, secretFields: sessionToken === null ? [] : [secretField('X-Amz-Security-Token', '', sessionToken)] };
+  const secretFields = sessionToken === null ? [] : [secretField('X-Amz-Security-Token', '', sessionToken)];
+  return { fields, secretFields, seed: { amzDate, scope, signature } };
 }
 
 function namesToSign(fields: readonly Field[], client: ClientSigned, hasToken: boolean): readonly string[] {

@@ -12,6 +12,7 @@ import { Secret } from '../../core/secret.ts';
 import type { Placeholders } from '../../workload/workload.ts';
 import type { ClientAuthorization } from './authorization-grammar.ts';
 import { canonicalPath, canonicalRequest, hashCanonical, type PathEncoding } from './canonical-request.ts';
+import type { Seed } from './chunk-chain.ts';
 import { isS3 } from './scope.ts';
 import type { SigningKeyCache } from './signing-key.ts';
 import { stringToSign } from './string-to-sign.ts';
@@ -41,6 +42,7 @@ export interface Verified {
   readonly encoding: PathEncoding;
   /** The path in that encoding. */
   readonly path: string;
+  readonly seed: Seed;
 }
 
 /** @throws EgressError `client_signature_invalid`. */
@@ -69,10 +71,17 @@ export function verifyClientSignature(
       payloadHash,
     });
     const expected = signingKey.sign(stringToSign(amzDate, scope, hashCanonical(canonical, null)));
-    if (isEqual(expected, authorization.signature)) return { encoding, path };
+    if (isEqual(expected, authorization.signature))
+      return { encoding, path, seed: { amzDate, scope, signature: expected } };
   }
   throw invalid('the signature does not match: another secret key, or the request was changed after it was signed');
 }
+
+/** Signs as the workload does. */
+export const placeholderSigner =
+  (placeholders: Placeholders, { scope }: Seed, keys: SigningKeyCache) =>
+  (text: string): string =>
+    keys.keyFor(placeholders.awsAccessKeyId, secretOf(placeholders), scope).sign(text);
 
 const SIGNATURE_BYTES = 64;
 const expectedBytes = Buffer.alloc(SIGNATURE_BYTES);
