@@ -4,11 +4,12 @@
  * Holds: strangers get a bare status; an identified workload gets a problem document with a stable code; nothing that came
  *   over the wire is repeated.
  * Source: RFC 9457 (problem documents), RFC 9209 (Proxy-Status), RFC 9110 §11.7.1 (407); for AWS clients the error documents of S3
- *   (API reference, "Error responses") and of the AWS query protocol (smithy.io, awsQuery).
+ *   (API reference, "Error responses") and of the AWS query protocol (smithy.io, awsQuery); grpc/grpc, PROTOCOL-HTTP2 (trailers
+ *   alone) and statuscodes.
  */
 import { type EgressError, ERRORS, type FailureRow } from './core/errors.ts';
 import { HeaderList } from './core/headers.ts';
-import { type Body, bodyOf, type RequestHead, type ResponseHead } from './core/message.ts';
+import { type Body, bodyOf, EMPTY_BODY, type RequestHead, type ResponseHead } from './core/message.ts';
 import { type Denial, REASONS } from './core/reasons.ts';
 
 export interface Rescue {
@@ -25,11 +26,15 @@ export interface Asker {
   readonly dialect?: Dialect;
 }
 
-/** `s3` and `aws-query`: the XML that AWS SDKs take errors from. AWS's JSON protocols are content with a field. */
-export type Dialect = 'problem' | 's3' | 'aws-query';
+/**
+ * `s3` and `aws-query`: the XML that AWS SDKs take errors from; AWS's JSON protocols are content with a field. `grpc`: a status of
+ * gRPC, which its clients take for an answer.
+ */
+export type Dialect = 'problem' | 's3' | 'aws-query' | 'grpc';
 
-/** The dialect of whoever signs for AWS, by the service in the credential scope and the type of the body. */
+/** Of whoever calls by gRPC or signs for AWS, by the service in the credential scope and the type of the body. */
 export function dialectOf(head: RequestHead): Dialect {
+  if (head.version === '2' && GRPC.test(head.headers.get('content-type') ?? '')) return 'grpc';
   const authorization = head.headers.get('authorization') ?? '';
   const at = authorization.startsWith('AWS4-HMAC-SHA256 ') ? authorization.indexOf('Credential=') : -1;
   // From one place only: a pattern that may begin anywhere takes quadratic time.
@@ -39,6 +44,7 @@ export function dialectOf(head: RequestHead): Dialect {
   return scope !== null && (isForm || head.query?.includes('Action=') === true) ? 'aws-query' : 'problem';
 }
 
+const GRPC = /^application\/grpc(?:[+;]|$)/i;
 const SCOPE = /^Credential=[^/,]+\/[0-9]{8}\/[^/,]*\/([^/,]+)\/aws4_request/;
 const MAX_CREDENTIAL_LENGTH = 512;
 const PROXY_NAME = 'countersign';
@@ -55,6 +61,7 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
   if (row.status === 407) headers.append('Proxy-Authenticate', 'Basic realm="countersign", charset="UTF-8"');
   if (row.retryable) headers.append('Retry-After', String(Math.ceil((failure.retryAfterMs ?? 1_000) / 1_000)));
   const dialect = asker.dialect ?? 'problem';
+  if (dialect === 'grpc') return grpcStatus(headers, failure, row);
   const body = asker.isIdentified ? documentFor(dialect, failure, code, row, asker.id) : Buffer.alloc(0);
   if (body.length > 0) {
     headers.append('Content-Type', dialect === 'problem' ? 'application/problem+json' : 'application/xml');
@@ -67,6 +74,38 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
     body: bodyOf(body),
   };
 }
+
+/** By HTTP status; whatever else fails is 13, or 14 where the same call may succeed later. */
+const GRPC_STATUS: Readonly<Record<number, number>> = {
+  400: 3,
+  403: 7,
+  407: 16,
+  408: 4,
+  413: 8,
+  414: 3,
+  417: 3,
+  421: 3,
+  429: 8,
+  431: 3,
+  501: 12,
+  504: 4,
+};
+const INTERNAL = 13;
+const UNAVAILABLE = 14;
+
+/** A call that failed is an answer of HTTP that succeeded: without a body, the status among its fields. */
+function grpcStatus(headers: HeaderList, failure: Denial | EgressError, row: FailureRow): Rescue {
+  const status = GRPC_STATUS[row.status] ?? (row.retryable ? UNAVAILABLE : INTERNAL);
+  headers.append('Content-Type', 'application/grpc');
+  headers.append('Grpc-Status', String(status));
+  headers.append('Grpc-Message', percentEncoded(`countersign: ${row.title}: ${failure.detail ?? row.title}`));
+  const framing = { kind: 'length', length: 0 } as const;
+  return { head: { status: 200, reason: 'OK', version: '2', headers, framing, keepAlive: true }, body: EMPTY_BODY };
+}
+
+/** Visible ASCII and blanks as they are. */
+const percentEncoded = (text: string): string =>
+  text.replace(/[^\x20-\x7e]|%/g, (character) => encodeURIComponent(character));
 
 function documentFor(
   dialect: Dialect,

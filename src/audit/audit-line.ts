@@ -13,7 +13,8 @@ export type AuditText = string;
 /** Who asked, as both kinds of record of an exchange say it. */
 export type Caller = Readonly<{ spiffeId: string; instance: string | null; evidence: readonly string[] }>;
 
-export type Asked = Readonly<{ method: string; authority: string | null; path: string }>;
+/** `protocol`: only where it is not HTTP/1. */
+export type Asked = Readonly<{ method: string; authority: string | null; path: string; protocol?: 'http/2' }>;
 
 /** Before the credential leaves. */
 export type IntentLine = Caller &

@@ -139,7 +139,8 @@ class OpenRecord implements ExchangeRecord {
       generation: credential?.generation ?? null,
       injected: request.injected,
     };
-    await this.#sink.write(refusedStatus === undefined ? line : { ...line, refusedStatus });
+    const told: IntentLine = head.version === '2' ? { ...line, protocol: 'http/2' } : line;
+    await this.#sink.write(refusedStatus === undefined ? told : { ...told, refusedStatus });
     this.#intended = true;
   }
 
@@ -179,7 +180,8 @@ class OpenRecord implements ExchangeRecord {
 
   #asked(): Asked {
     const { head } = this.#subject;
-    return { method: head.method, authority: head.authority?.text ?? null, path: shownPath(head) };
+    const asked = { method: head.method, authority: head.authority?.text ?? null, path: shownPath(head) };
+    return head.version === '2' ? { ...asked, protocol: 'http/2' } : asked;
   }
 }
 

@@ -51,7 +51,9 @@ export function compileService(
     problems.add(raw.at(path), path, `there is no preset for the provider ${quoted(provider)}`, hint);
   }
   const name = qualify(namespaceOf(document.metadata), document.metadata.name);
-  return { options: { name, addresses: own, preset }, source, indexes };
+  const { http2 } = document.spec;
+  const options: ServiceOptions = { name, addresses: own, preset, ...(http2 === undefined ? {} : { http2 }) };
+  return { options, source, indexes };
 }
 
 interface Fault {
@@ -104,7 +106,7 @@ export function addressKey(address: ServiceAddress): string {
   return `${formatIp(address.network)}/${address.prefix}:${address.port}`;
 }
 
-/** Two Services of one address and different providers; addresses that belong to a provider which the Service does not name. */
+/** Two Services of one address and different providers or versions of HTTP; addresses that belong to a provider which the Service does not name. */
 export function checkServices(
   services: readonly CompiledService[],
   presets: ReadonlyMap<string, ProviderPreset>,
@@ -134,6 +136,10 @@ function checkClaim(
     const [mine, theirs] = [service, other].map(({ options }) => options.preset?.name ?? 'none');
     const message = `${key} is ${mine} here and ${theirs} in the Service ${quoted(other.options.name)}`;
     problems.add(service.source.raw.at(path), path, message, 'give both the same provider, or make them one Service');
+  } else if (other.options.http2 !== service.options.http2) {
+    const [mine, theirs] = [service, other].map(({ options }) => options.http2 ?? 'not said');
+    const message = `http2 of ${key} is ${mine} here and ${theirs} in the Service ${quoted(other.options.name)}`;
+    problems.add(service.source.raw.at(path), path, message, 'let both say the same, or make them one Service');
   }
 }
 

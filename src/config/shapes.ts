@@ -93,6 +93,7 @@ export const service = z.strictObject({
     ),
     external: z.boolean().optional(),
     provider: spelled('the name of a preset', /^[a-z0-9-]{1,64}$/, 'openai', 'none').optional(),
+    http2: z.enum(['never', 'prefer', 'require']).optional(),
   }),
 });
 

@@ -9,7 +9,6 @@ const NOT_BUILT = 'is not built yet';
 
 /** Kind and path, indexes left out → what to do instead. */
 const KEYS: Readonly<Record<string, string>> = {
-  'Service spec.http2': 'leave it out; upstreams are spoken to in HTTP/1.1',
   'CredentialBinding spec.propagation.injection.query': 'use bearer, header, basic or sigv4',
   'CredentialBinding spec.propagation.injection.cookie': 'use bearer, header, basic or sigv4',
   'CredentialBinding spec.propagation.injection.subprotocol': 'use bearer, header, basic or sigv4',

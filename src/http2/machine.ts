@@ -94,6 +94,11 @@ export class Http2Machine {
     return this.#table.open(this.outgoing.peer.initialWindow);
   }
 
+  /** A stream of ours that nothing was written on. */
+  abandon(stream: Http2Stream): void {
+    if (this.#table.has(stream)) this.#table.remove(stream);
+  }
+
   push(bytes: Buffer): void {
     if (this.#failure !== null) return;
     try {
@@ -232,7 +237,9 @@ export class Http2Machine {
     const length = fields.reduce((sum, { name, value }) => sum + name.length + value.length + 4, 0);
     if (!isTooLarge && length <= this.#options.limits.maxTrailerBytes) {
       const trailers = readTrailers(stream.id, fields);
-      return trailers.length === 0 ? null : HeaderList.owning(trailers);
+      // Those of a request end here, as with HTTP/1.1: they would pass by everything that looks at fields.
+      const isKept = this.#options.role === 'client' && trailers.length > 0;
+      return isKept ? HeaderList.owning(trailers) : null;
     }
     const detail = 'trailers have more bytes than the limit';
     this.reset(stream, 'ENHANCE_YOUR_CALM', new EgressError(this.#options.faults.trailersTooLarge, { detail }));
@@ -309,6 +316,7 @@ export class Http2Machine {
     const isClient = this.#options.role === 'client';
     for (const each of [...this.streams.values()]) {
       if (!isClient || each.id <= last) continue;
+      this.#table.remember(each.id);
       this.#table.remove(each);
       each.fail(new EgressError(this.#options.faults.gone, { detail: 'the peer goes away' }), true);
     }

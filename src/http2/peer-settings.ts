@@ -9,6 +9,9 @@ import { SETTING } from './frame-writer.ts';
 export const DEFAULT_WINDOW = 65_535;
 export const MAX_WINDOW = 2 ** 31 - 1;
 const SETTING_BYTES = 6;
+/** What nearly every peer takes. */
+const STREAMS_BEFORE_SETTINGS = 100;
+const STREAMS_BY_DEFAULT = 1_000;
 const SMALLEST_FRAME = 16_384;
 const LARGEST_FRAME = 2 ** 24 - 1;
 
@@ -16,13 +19,16 @@ export class PeerSettings {
   initialWindow = DEFAULT_WINDOW;
   maxFrameBytes = SMALLEST_FRAME;
   /** Streams that we may have open at once. */
-  maxStreams = Number.POSITIVE_INFINITY;
+  maxStreams = STREAMS_BEFORE_SETTINGS;
+  #isFirst = true;
 
   /** Returns by how much the windows of all streams change. @throws ConnectionFault */
   apply(payload: Buffer, isFromServer: boolean): number {
     if (payload.length % SETTING_BYTES !== 0)
       throw new ConnectionFault('FRAME_SIZE_ERROR', 'SETTINGS of a wrong length');
     const before = this.initialWindow;
+    if (this.#isFirst) this.maxStreams = STREAMS_BY_DEFAULT;
+    this.#isFirst = false;
     for (let at = 0; at < payload.length; at += SETTING_BYTES)
       this.#set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2), isFromServer);
     return this.initialWindow - before;

@@ -54,7 +54,8 @@ function filterResponse(response: UpstreamResponse): FilteredResponse {
   const scrubber = hasBody && needles !== null ? new Scrubber(needles) : null;
   return {
     head: { ...head, reason: reason.text, headers },
-    body: hasBody ? new FilteredBody(body, { scrubber, mask, cleanTrailers: clean }) : body,
+    // Also a body of no bytes may have trailers, in HTTP/2.
+    body: hasBody || !body.isOver ? new FilteredBody(body, { scrubber, mask, cleanTrailers: clean }) : body,
     scrubbed: () => counted + (scrubber?.count ?? 0) + (mask?.count ?? 0),
   };
 }

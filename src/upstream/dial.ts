@@ -24,6 +24,8 @@ export interface DialRequest {
   readonly targets: readonly DialTarget[];
   /** The way to them; null: straight. */
   readonly via: CorporateProxy | null;
+  /** Names of ALPN that are offered. Default: HTTP/1.1 alone. */
+  readonly protocols?: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -142,14 +144,18 @@ function openTcp(target: DialTarget): Socket {
   return connectTcp({ host: target.address, port: target.port, noDelay: true });
 }
 
-function openTls({ authority }: DialRequest, { target, tunnel }: Way, trust: SecureContext): Socket {
+function openTls(
+  { authority, protocols = ['http/1.1'] }: DialRequest,
+  { target, tunnel }: Way,
+  trust: SecureContext,
+): Socket {
   const { host, hostKind } = authority;
   return connectTls({
     ...(tunnel === null ? { host: target.address, port: target.port } : { socket: tunnel }),
     // An address has no place in SNI (RFC 6066 §3).
     servername: hostKind === 'name' ? host : '',
     secureContext: trust,
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: [...protocols],
     rejectUnauthorized: true,
     checkServerIdentity: (_dialled, certificate) => checkIdentity(host, hostKind, certificate),
   }).setNoDelay(true);

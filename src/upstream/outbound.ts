@@ -30,7 +30,7 @@ export interface OutboundParts {
   readonly options: Pick<UpstreamOptions, 'responseHeadTimeoutMs' | 'idleTimeoutMs' | 'maxInterimResponses'>;
 }
 
-type Stall = 'connection_write_timeout' | 'http_response_timeout' | 'connection_read_timeout';
+export type Stall = 'connection_write_timeout' | 'http_response_timeout' | 'connection_read_timeout';
 
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Not every upstream knows the expectation; a client waits for about a second before it sends its body anyway. */

@@ -52,6 +52,8 @@ export class Pool {
   #unheard: { readonly connection: UpstreamConnection; readonly served: number }[] = [];
   #sweep: ScheduledTask | null = null;
   #isClosed = false;
+  /** Ends an idle connection of the workload that is kept elsewhere; false where there is none. */
+  onCrowded: ((workload: string) => boolean) | null = null;
 
   constructor(options: PoolOptions, clock: Clock) {
     this.#options = options;
@@ -103,6 +105,15 @@ export class Pool {
    * @throws EgressError
    */
   async acquire(claim: Claim, dial: () => Promise<Dialled>): Promise<UpstreamConnection> {
+    const idle = await this.reserve(claim);
+    return idle ?? this.adopt(claim.key, await this.dial(claim.key, dial));
+  }
+
+  /**
+   * Waits for the workload's share and takes a place of it, which `dial` is for; or resolves with a connection that came free
+   * meanwhile. @throws EgressError
+   */
+  async reserve(claim: Claim): Promise<UpstreamConnection | null> {
     const { workload } = claim.key;
     const until = this.#clock.monotonicMs() + QUEUE_MS;
     while (!this.#hasRoom(workload) && !this.#evict(workload)) {
@@ -117,7 +128,34 @@ export class Pool {
       const idle = claim.mustBeNew ? null : await this.take(claim);
       if (idle !== null) return idle;
     }
-    return this.#open(claim, dial);
+    if (this.#isClosed) throw new EgressError('draining');
+    this.#shareOf(workload).open += 1;
+    return null;
+  }
+
+  /** In the place that was reserved; `adopt` keeps it, `leave` ends it. @throws EgressError, and the place is given back. */
+  async dial({ workload }: PoolKey, dial: () => Promise<Dialled>): Promise<Dialled> {
+    try {
+      const dialled = await dial();
+      if (!this.#isClosed) return dialled;
+      dialled.socket.destroy();
+      throw new EgressError('draining');
+    } catch (thrown) {
+      this.#giveBack(workload);
+      throw toEgressError(thrown);
+    }
+  }
+
+  /** What was dialled is a connection of this pool. */
+  adopt(key: PoolKey, dialled: Dialled): UpstreamConnection {
+    const connection = new UpstreamConnection(key, dialled, this.#options.maxResponseHeadBytes, this.drop);
+    this.#live.add(connection);
+    return connection;
+  }
+
+  /** A connection that was dialled here and kept elsewhere is gone. */
+  leave({ workload }: PoolKey): void {
+    this.#giveBack(workload);
   }
 
   /** The exchange is over and both messages were whole. `hintMs`: how long the upstream said it would wait; null: nothing. */
@@ -187,23 +225,6 @@ export class Pool {
     return this.#idle.get(connection.key.text)?.includes(connection) === true;
   }
 
-  async #open({ key }: Claim, dial: () => Promise<Dialled>): Promise<UpstreamConnection> {
-    if (this.#isClosed) throw new EgressError('draining');
-    this.#shareOf(key.workload).open += 1;
-    try {
-      const connection = new UpstreamConnection(key, await dial(), this.#options.maxResponseHeadBytes, this.drop);
-      if (this.#isClosed) {
-        connection.destroy();
-        throw new EgressError('draining');
-      }
-      this.#live.add(connection);
-      return connection;
-    } catch (thrown) {
-      this.#giveBack(key.workload);
-      throw toEgressError(thrown);
-    }
-  }
-
   #hasRoom(workload: string): boolean {
     return (this.#shares.get(workload)?.open ?? 0) < this.#options.maxConnectionsPerWorkload;
   }
@@ -216,7 +237,7 @@ export class Pool {
       this.drop(oldest);
       return true;
     }
-    return false;
+    return this.onCrowded?.(workload) ?? false;
   }
 
   /** Resolves when something changed for this workload, the time is over, or the exchange was given up. */

@@ -36,6 +36,11 @@ export class RequestBody implements Body {
     return this.isOver || (this.length !== null && this.#taken >= this.length);
   }
 
+  /** Nothing of it was handed out. */
+  get isUntouched(): boolean {
+    return this.#taken === 0;
+  }
+
   /** What the source threw. */
   get failure(): EgressError | null {
     return this.#failure;

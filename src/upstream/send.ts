@@ -2,22 +2,28 @@
  * Duty: sends an authorized request to the destination that policy named, once.
  * In → Out: AuthorizedRequest → UpstreamResponse.
  * Holds: the destination is the permit's authority and nothing the request says; a credential goes over https only; a
- *   request is repeated only where its connection had been used before, answered nothing, and the method is safe.
+ *   request is repeated only where its connection had been used before, answered nothing, and the method is safe, or where the
+ *   destination itself says, in HTTP/2, that it has done nothing.
  * Fails: the upstream section of core/errors.ts.
- * Source: RFC 9110 §9.2.2, RFC 9112 §9.3.1.
+ * Source: RFC 9110 §9.2.2, RFC 9112 §9.3.1, RFC 9113 §8.7.
  * Not here: the single parts (`resolve.ts`, `dial.ts`, `pool.ts`, `outbound.ts`).
  */
 import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
-import { EgressError, toEgressError } from '../core/errors.ts';
+import { toEgressError } from '../core/errors.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
-import { type Dialled, dial } from './dial.ts';
+import { Connections, schemeOf } from './connections.ts';
+import { Http2Connection } from './http2-connection.ts';
+import { Http2Outbound } from './http2-outbound.ts';
+import { Http2Pool } from './http2-pool.ts';
 import type { UpstreamOptions } from './options.ts';
-import { Outbound } from './outbound.ts';
-import { type Claim, Pool } from './pool.ts';
+import { Outbound, type OutboundParts } from './outbound.ts';
+import { Pool } from './pool.ts';
+import { wantedOf } from './protocol.ts';
+import { RepeatableRequest } from './repeatable-request.ts';
 import { createResolver, type Lookup } from './resolve.ts';
 import { createTrust } from './trust.ts';
-import type { PoolKey, UpstreamConnection } from './upstream-connection.ts';
+import type { PoolKey } from './upstream-connection.ts';
 import type { UpstreamResponse, UpstreamStage } from './upstream-response.ts';
 import { createWayOut } from './ways-out.ts';
 
@@ -34,59 +40,60 @@ export interface UpstreamParts {
 /** @throws EgressError `configuration_invalid` for roots or addresses that cannot be used. */
 export function createUpstreamStage(options: UpstreamOptions, parts: UpstreamParts): UpstreamStage {
   const { clock } = parts;
+  const { connectTimeoutMs, maxResponseHeadBytes: maxHeadBytes, maxRequestsPerConnection: maxRequests } = options;
   const pool = new Pool(options, clock);
   const deadlines = new Deadlines(clock, Math.min(options.idleTimeoutMs, options.responseHeadTimeoutMs));
-  const dialParts = {
-    trust: createTrust(options.extraRoots, parts.issuingCa),
-    clock,
-    connectTimeoutMs: options.connectTimeoutMs,
-  };
-  const resolver = createResolver(options, parts);
+  const http2 = new Http2Pool(pool, { maxHeadBytes, maxRequests }, deadlines);
+  const dial = { trust: createTrust(options.extraRoots, parts.issuingCa), clock, connectTimeoutMs };
   const wayOut = createWayOut(options.proxy ?? null, parts.proxyLogin ?? null);
+  const connections = new Connections({ pool, http2, dial, wayOut, resolver: createResolver(options, parts) });
   const outboundParts = { pool, deadlines, clock, options };
-
-  const connect = async (request: AuthorizedRequest, signal: AbortSignal): Promise<Dialled> => {
-    const { authority } = request.permit.facts;
-    if (signal.aborted) throw toEgressError(signal.reason);
-    const targets = await unlessAborted(resolver.resolve(authority), signal);
-    const via = wayOut(authority, targets);
-    return dial({ authority, scheme: schemeOf(request), targets, via, signal }, dialParts);
+  return {
+    send: (request, signal) => send(connections, outboundParts, request, signal),
+    forget: (credentialKey) => {
+      pool.forget(credentialKey);
+      http2.forget(credentialKey);
+    },
+    close: () => {
+      pool.close();
+      http2.close();
+    },
   };
-
-  const connection = async (request: AuthorizedRequest, claim: Claim): Promise<UpstreamConnection> => {
-    const idle = claim.mustBeNew ? null : await pool.take(claim);
-    return idle ?? pool.acquire(claim, () => connect(request, claim.signal));
-  };
-
-  const send = async (request: AuthorizedRequest, signal: AbortSignal): Promise<UpstreamResponse> => {
-    if (signal.aborted) throw toEgressError(signal.reason);
-    const key = poolKey(request);
-    const isIdempotent = IDEMPOTENT.has(request.head.method);
-    // A connection that becomes a WebSocket has had no other use, and has none afterwards.
-    for (let mustBeNew = request.head.upgrade !== undefined; ; mustBeNew = true) {
-      const used = await connection(request, { key, isIdempotent, mustBeNew, signal });
-      const outbound = new Outbound(request, used, outboundParts, signal);
-      try {
-        const { head, body, upgraded } = await outbound.run();
-        const answer = { request, head, body, address: used.address, reusedConnection: outbound.wasUsed };
-        return upgraded === undefined ? answer : { ...answer, upgraded };
-      } catch (thrown) {
-        if (toEgressError(thrown).code !== 'connection_terminated' || !outbound.mayRepeat) throw thrown;
-      }
-    }
-  };
-
-  return { send, forget: (credentialKey) => pool.forget(credentialKey), close: () => pool.close() };
 }
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+const MAX_ATTEMPTS = 3;
 
-/** @throws EgressError `internal` where a credential would go in the clear. */
-function schemeOf({ head, credential, secretFields }: AuthorizedRequest): 'http' | 'https' {
-  if (head.scheme !== 'http') return 'https';
-  if (credential !== null || secretFields.length > 0)
-    throw new EgressError('internal', { detail: 'credential on plain http' });
-  return 'http';
+async function send(
+  connections: Connections,
+  parts: OutboundParts,
+  request: AuthorizedRequest,
+  signal: AbortSignal,
+): Promise<UpstreamResponse> {
+  if (signal.aborted) throw toEgressError(signal.reason);
+  const key = poolKey(request);
+  const wanted = wantedOf(request);
+  const isIdempotent = IDEMPOTENT.has(request.head.method);
+  const repeatable = wanted === 'http/1.1' ? null : new RepeatableRequest(request);
+  // A connection that becomes a WebSocket has had no other use, and has none afterwards.
+  for (let attempt = 1, mustBeNew = request.head.upgrade !== undefined; ; attempt++, mustBeNew = true) {
+    const used = await connections.find(request, { key, isIdempotent, mustBeNew, signal }, wanted);
+    const sent = repeatable?.next() ?? request;
+    const isShared = used instanceof Http2Connection;
+    const outbound = isShared ? new Http2Outbound(sent, used, parts, signal) : new Outbound(sent, used, parts, signal);
+    try {
+      const { head, body, upgraded } = await outbound.run();
+      repeatable?.settle();
+      const answer = { request, head, body, address: used.address, reusedConnection: outbound.wasUsed };
+      return upgraded === undefined ? answer : { ...answer, upgraded };
+    } catch (thrown) {
+      const isTerminated = toEgressError(thrown).code === 'connection_terminated';
+      const canRepeat = repeatable === null || (repeatable.isKept && attempt < MAX_ATTEMPTS);
+      if (isTerminated && outbound.mayRepeat && canRepeat) continue;
+      repeatable?.settle();
+      throw thrown;
+    }
+  }
 }
 
 /** NUL stands in none of the parts. */
@@ -95,18 +102,4 @@ function poolKey(request: AuthorizedRequest): PoolKey {
   const credentialKey = request.credential?.key ?? null;
   const text = `${workload.name}\0${workload.instance ?? ''}\0${credentialKey ?? '-'}\0${schemeOf(request)}\0${authority.text}`;
   return { text, workload: workload.name, credentialKey };
-}
-
-/** What others wait for too goes on; only this exchange leaves. */
-async function unlessAborted<T>(pending: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(toEgressError(signal.reason));
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([pending, aborted]);
-  } finally {
-    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
-  }
 }

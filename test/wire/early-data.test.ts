@@ -96,10 +96,10 @@ describe('behind CONNECT', () => {
 });
 
 describe('a ClientHello', () => {
-  it('that speaks nothing but HTTP/2 gets no session', async () => {
+  it('that speaks nothing that we speak gets no session', async () => {
     const socket = await world.connect(OPEN);
     const failure = await new Promise<string>((resolve) => {
-      const secure = connectTls({ socket, servername: 'a.test', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+      const secure = connectTls({ socket, servername: 'a.test', rejectUnauthorized: false, ALPNProtocols: ['http/1.0', 'h3'] });
       secure.once('secureConnect', () => resolve('a session'));
       secure.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
     });

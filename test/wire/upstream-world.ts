@@ -195,6 +195,7 @@ export interface RequestFixture {
   readonly chunked?: boolean;
   readonly headers?: readonly (readonly [string, string])[];
   readonly scheme?: 'http' | 'https' | null;
+  readonly http2?: 'never' | 'prefer' | 'require';
 }
 
 export function requestOf(fixture: RequestFixture = {}): AuthorizedRequest {
@@ -222,7 +223,7 @@ export function requestOf(fixture: RequestFixture = {}): AuthorizedRequest {
     keepAlive: true,
   };
   const workload = { name: fixture.workload ?? 'agent', instance: fixture.instance ?? null };
-  const facts = { workload, authority, mask: [] };
+  const facts = { workload, authority, mask: [], service: fixture.http2 === undefined ? {} : { http2: fixture.http2 } };
   return {
     permit: new Permit(PERMIT_KEY, facts as unknown as Permit['facts']),
     credential:

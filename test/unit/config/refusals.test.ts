@@ -25,7 +25,7 @@ describe('words of a document that are refused', () => {
     ],
     'an unknown key that is like no other': [
       service('{ addresses: [{ address: a.test }], zzzzzz: 1 }'),
-      '5:43 spec.zzzzzz: unknown key "zzzzzz"; known are addresses, external, provider',
+      '5:43 spec.zzzzzz: unknown key "zzzzzz"; known are addresses, external, http2, provider',
     ],
     'a key that is missing': [
       source('{ vault: { address: "https://v:8200", role: r } }'),
@@ -57,7 +57,7 @@ describe('words of a document that are refused', () => {
     ],
     'nothing where a mapping belongs': [
       `${documentOf('Service', 's', '')}`,
-      '5:7 spec: nothing is not a mapping; a mapping with addresses, external, provider',
+      '5:7 spec: nothing is not a mapping; a mapping with addresses, external, provider, http2',
     ],
     'a kind that is none': [
       documentOf('Servce', 's', '{}'),
@@ -163,10 +163,6 @@ describe('what the language has and this version does not do', () => {
       proxy('{ unmatched: tunnel }'),
       '5:20 spec.unmatched: "tunnel" is not built yet; write deny, or leave it out',
     ],
-    'HTTP/2': [
-      service('{ http2: true, addresses: [{ address: a.test }] }'),
-      '5:9 spec.http2: "http2" is not built yet; leave it out; upstreams are spoken to in HTTP/1.1',
-    ],
     'injection into the query': [
       world() + injection('{ query: { name: k } }'),
       '20:88 spec.propagation.injection.query: "query" is not built yet; use bearer, header, basic or sigv4',
@@ -235,6 +231,19 @@ describe('addresses that are refused', () => {
     'one address for two providers': [
       service(OPENAI) + service('{ addresses: [{ address: api.openai.com }], provider: none }', 't'),
       '10:32 spec.addresses[0].address: api.openai.com:443 is none here and openai in the Service "s"; give both the same provider, or make them one Service',
+    ],
+    'one address for two versions of HTTP': [
+      service('{ addresses: [{ address: a.test }], http2: never }') +
+        service('{ addresses: [{ address: a.test }] }', 't'),
+      '10:32 spec.addresses[0].address: http2 of a.test:443 is not said here and never in the Service "s"; let both say the same, or make them one Service',
+    ],
+    'a word for HTTP/2 that is none': [
+      service('{ addresses: [{ address: a.test }], http2: always }'),
+      '5:50 spec.http2: the text "always" is not one of never, prefer, require; known are never, prefer, require',
+    ],
+    'a switch for HTTP/2': [
+      service('{ addresses: [{ address: a.test }], http2: true }'),
+      '5:50 spec.http2: true is not one of never, prefer, require; write never or prefer or require',
     ],
     'a provider without a preset': [
       service('{ addresses: [{ address: a.test }], provider: opnai }'),
