@@ -6,7 +6,7 @@
  * Source: RFC 9113 §3.4, §4, §5, §6, §8.1.
  * Not here: which streams there are (stream-table.ts), heads (request-head.ts, response-head.ts), writing (outgoing.ts), the socket (wire-link.ts), time (its owner).
  */
-import { EgressError } from '../core/errors.ts';
+import { EgressError, toEgressError } from '../core/errors.ts';
 import { HeaderList } from '../core/headers.ts';
 import { BlockGatherer, type HeaderBlock } from './block-gatherer.ts';
 import { checkFrame } from './check-frame.ts';
@@ -110,9 +110,10 @@ export class Http2Machine {
         if (this.#failure !== null) return;
       }
     } catch (thrown) {
-      if (!(thrown instanceof ConnectionFault)) throw thrown;
-      this.outgoing.goAway(this.#table.lastStream, thrown.code);
-      this.fail(new EgressError(this.#options.faults.malformed, { detail: `HTTP/2: ${thrown.detail}` }));
+      const isFault = thrown instanceof ConnectionFault;
+      this.outgoing.goAway(this.#table.lastStream, isFault ? thrown.code : 'INTERNAL_ERROR');
+      // What else was thrown is a defect of ours, and no reason to end the process.
+      this.fail(isFault ? this.#malformed(thrown.detail) : toEgressError(thrown));
     }
   }
 
@@ -196,7 +197,11 @@ export class Http2Machine {
     this.outgoing.reset(id, code);
     if (stream === undefined) return;
     this.#table.remove(stream);
-    stream.fail(new EgressError(this.#options.faults.malformed, { detail: `HTTP/2: ${detail}` }), false);
+    stream.fail(this.#malformed(detail), false);
+  }
+
+  #malformed(detail: string): EgressError {
+    return new EgressError(this.#options.faults.malformed, { detail: `HTTP/2: ${detail}` });
   }
 
   #onHeaders(frame: Frame): void {

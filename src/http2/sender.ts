@@ -21,6 +21,13 @@ export interface FrameSink {
   ready(sender: Sender): void;
 }
 
+interface Turn {
+  readonly bytes: number;
+  readonly goesOn: boolean;
+}
+
+const NO_TURN: Turn = Object.freeze({ bytes: 0, goesOn: false });
+
 export class Sender {
   readonly stream: number;
   readonly #body: Body;
@@ -75,8 +82,18 @@ export class Sender {
   }
 
   /** One frame of at most so many bytes. Returns how many; true in `goesOn` where it wants another turn. */
-  step(roomBytes: number, maxFrameBytes: number): { readonly bytes: number; readonly goesOn: boolean } {
-    if (this.#isOver || this.#isReading) return { bytes: 0, goesOn: false };
+  step(roomBytes: number, maxFrameBytes: number): Turn {
+    if (this.#isOver || this.#isReading) return NO_TURN;
+    try {
+      return this.#step(roomBytes, maxFrameBytes);
+    } catch (thrown) {
+      // Nobody is there to catch it: this is called between two turns.
+      this.fail(toEgressError(thrown));
+      return NO_TURN;
+    }
+  }
+
+  #step(roomBytes: number, maxFrameBytes: number): Turn {
     this.#chunk ??= this.#body.take();
     const chunk = this.#chunk;
     if (chunk === null) {

@@ -70,7 +70,7 @@ function isForThisHop({ key, value }: Field, nominated: ReadonlySet<string> | nu
 function isStrippedBeforeInjection(key: string): boolean {
   // CGI-like servers read `_` as `-`.
   const name = key.includes('_') ? key.replaceAll('_', '-') : key;
-  return name === 'cookie' || name === 'accept-encoding' || OVERRIDES.has(name);
+  return name === 'cookie' || name === 'accept-encoding' || name === 'grpc-accept-encoding' || OVERRIDES.has(name);
 }
 
 function nominatedBy(headers: HeaderList): ReadonlySet<string> | null {

@@ -12,6 +12,7 @@ import type { HeaderList } from '../core/headers.ts';
 import type { UpstreamResponse } from '../upstream/upstream-response.ts';
 import { FilteredBody } from './filtered-body.ts';
 import type { FilteredResponse } from './filtered-response.ts';
+import { GrpcMessages, isGrpc } from './grpc-messages.ts';
 import { endToEndFields } from './hop-by-hop.ts';
 import { JsonMask } from './mask.ts';
 import { NeedleSet } from './needle-set.ts';
@@ -52,10 +53,11 @@ function filterResponse(response: UpstreamResponse): FilteredResponse {
     return { head: { ...head, reason: reason.text, headers }, body: frames ?? body, scrubbed, upgraded };
   }
   const scrubber = hasBody && needles !== null ? new Scrubber(needles) : null;
+  const messages = scrubber !== null && isGrpc(head.headers) ? new GrpcMessages() : null;
   return {
     head: { ...head, reason: reason.text, headers },
     // Also a body of no bytes may have trailers, in HTTP/2.
-    body: hasBody || !body.isOver ? new FilteredBody(body, { scrubber, mask, cleanTrailers: clean }) : body,
+    body: hasBody || !body.isOver ? new FilteredBody(body, { scrubber, mask, messages, cleanTrailers: clean }) : body,
     scrubbed: () => counted + (scrubber?.count ?? 0) + (mask?.count ?? 0),
   };
 }

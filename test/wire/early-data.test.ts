@@ -99,7 +99,12 @@ describe('a ClientHello', () => {
   it('that speaks nothing that we speak gets no session', async () => {
     const socket = await world.connect(OPEN);
     const failure = await new Promise<string>((resolve) => {
-      const secure = connectTls({ socket, servername: 'a.test', rejectUnauthorized: false, ALPNProtocols: ['http/1.0', 'h3'] });
+      const secure = connectTls({
+        socket,
+        servername: 'a.test',
+        rejectUnauthorized: false,
+        ALPNProtocols: ['http/1.0', 'h3'],
+      });
       secure.once('secureConnect', () => resolve('a session'));
       secure.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
     });
