@@ -24,7 +24,7 @@ import {
   type VaultReply,
   type VaultToken,
 } from './reply.ts';
-import { failureOf, type HealthState, healthOf, isWorthRetrying } from './status.ts';
+import { failureOf, type HealthState, healthOf, isWorthRetrying, standbyFailure } from './status.ts';
 import { type ClientCertificate, openTransport, type Transport, type TransportReply } from './transport.ts';
 
 export type { JsonObject, JsonValue } from './json.ts';
@@ -171,6 +171,10 @@ class Client implements VaultClient {
     return this.#transport.close();
   }
 
+  async #isStandby(signal: AbortSignal): Promise<boolean> {
+    return (await this.health(signal).catch(() => null)) === 'standby';
+  }
+
   #post(path: string, token: VaultToken, json: JsonBody, signal: AbortSignal): Promise<TransportReply> {
     return this.#call({ method: 'POST', target: targetOf(path), token, json }, signal);
   }
@@ -181,8 +185,10 @@ class Client implements VaultClient {
     const standing =
       call.token === null ? null : { isUnproven: !this.#proven.has(call.token), numUses: call.token.numUses };
     const final = isWorthRetrying(status, standing) ? await this.#tryLater(call, signal) : reply;
-    if (final.status !== 200 && final.status !== 204)
+    if (final.status !== 200 && final.status !== 204) {
+      if (final.status === 500 && call.token !== null && (await this.#isStandby(signal))) throw standbyFailure();
       throw failureOf(final.status, final.retryAfter, call.token === null);
+    }
     if (call.token !== null) this.#proven.add(call.token);
     return final;
   }

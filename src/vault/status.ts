@@ -43,7 +43,9 @@ const ASK_AGAIN_MS = 10_000;
  * itself was refused: any refused login, and 401 or 403 later.
  */
 export function failureOf(status: number, retryAfter: string | null, isLogin: boolean): EgressError {
-  const retryAfterMs = retryAfter !== null && RETRY_AFTER.test(retryAfter) ? Number(retryAfter) * 1000 : 1000;
+  // A quota rounds down what is left of its interval, to 0 in its last second.
+  const retryAfterMs =
+    retryAfter !== null && RETRY_AFTER.test(retryAfter) ? Math.max(1, Number(retryAfter)) * 1000 : 1000;
   if (status >= 300 && status < 400) {
     return new EgressError('credential_unavailable', {
       detail:
@@ -66,6 +68,18 @@ export function failureOf(status: number, retryAfter: string | null, isLogin: bo
     return new EgressError('credential_unavailable', { detail, retryAfterMs });
   }
   return new EgressError('credential_invalid', { detail: 'the credential source answered with an unknown status' });
+}
+
+/**
+ * What 500 means of a node that is not the active one: it did the call itself, and what it would have had to keep it could not. The
+ * engine may have made a credential by then, so it is not asked again at once.
+ */
+export function standbyFailure(): EgressError {
+  return new EgressError('credential_unavailable', {
+    detail:
+      'the credential source is a standby and failed, as where it cannot keep a lease: name the active node, or set token_num_uses to 2',
+    retryAfterMs: ASK_AGAIN_MS,
+  });
 }
 
 /**

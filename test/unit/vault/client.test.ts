@@ -208,9 +208,32 @@ describe('statuses', () => {
       'p',
       { status: 429, headers: { 'retry-after': '7' } },
       { status: 503, headers: { 'retry-after': '0x10' } },
+      { status: 429, headers: { 'retry-after': '0' } },
     );
     expect((await failure(client.read(tokenOf(), 'p', GET, signal()))).retryAfterMs).toBe(7000);
     expect((await failure(client.read(tokenOf(), 'p', GET, signal()))).retryAfterMs).toBe(1000);
+    // A quota of Vault rounds down: never is "at once" meant.
+    expect((await failure(client.read(tokenOf(), 'p', GET, signal()))).retryAfterMs).toBe(1000);
+  });
+});
+
+describe('500 after a login', () => {
+  const refusalOf = async (health: number) => {
+    const { vault, client } = await fixture();
+    vault.on('p', { status: 500 }).on('sys/health', { status: health });
+    return failure(client.read(tokenOf(), 'p', GET, signal()));
+  };
+
+  it('of a standby names what helps, and is not asked again at once: the engine may have made a credential', async () => {
+    const { code, detail, retryAfterMs } = await refusalOf(429);
+    expect(code).toBe('credential_unavailable');
+    expect(detail).toContain('name the active node, or set token_num_uses to 2');
+    expect(retryAfterMs).toBe(10_000);
+  });
+
+  it('of the active node, or of one that does not say what it is, is a failure like others', async () => {
+    for (const health of [200, 500])
+      expect(await refusalOf(health)).toMatchObject({ detail: 'the credential source failed', retryAfterMs: 1_000 });
   });
 });
 
