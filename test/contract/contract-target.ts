@@ -1,6 +1,6 @@
 /**
  * What the contract suites run against: the sandbox's Vault, and a real Vault or OpenBao where VAULT_ADDR and VAULT_TOKEN (a root
- * token) name one. Everything it needs it mounts under names of its own and unmounts afterwards. A real server must be able to
+ * token) name one, or VAULT_BIN the program of one (server-process.ts). Everything it needs it mounts under names of its own and unmounts afterwards. A real server must be able to
  * reach this machine's loopback, for the key set and for the fakes of OpenAI and AWS behind its engines; where it has no openai
  * engine, `pki` stands in as the engine that makes leases.
  */
@@ -14,6 +14,7 @@ import { createSandboxRegistry } from '../../src/sandbox/registry.ts';
 import { openSandboxVault, type SandboxVault } from '../../src/sandbox/vault/server.ts';
 import { FakeAwsControl } from '../fakes/fake-aws-control.ts';
 import { FakeOpenaiAdmin } from '../fakes/fake-openai-admin.ts';
+import { DevelopmentServer, VAULT_BIN } from './server-process.ts';
 
 export interface Reply {
   readonly status: number;
@@ -50,8 +51,14 @@ const realAddress = process.env['VAULT_ADDR'];
 const realToken = process.env['VAULT_TOKEN'];
 
 export type TargetKind = 'embedded' | 'real';
-export const TARGETS: readonly TargetKind[] =
-  realAddress === undefined || realToken === undefined ? ['embedded'] : ['embedded', 'real'];
+const isNamed = realAddress !== undefined && realToken !== undefined;
+export const TARGETS: readonly TargetKind[] = isNamed || VAULT_BIN !== undefined ? ['embedded', 'real'] : ['embedded'];
+
+/** A server that is there already. */
+export interface RealServer {
+  readonly address: string;
+  readonly root: string;
+}
 
 export const SUBJECT = 'spiffe://contract.test/ai-agent';
 
@@ -84,14 +91,19 @@ export class ContractTarget {
   readonly embedded: SandboxVault | null;
   readonly address: string;
   readonly root: string;
+  /** They differ little: the embedded one does as OpenBao. */
+  product: 'openbao' | 'vault' = 'openbao';
   openai: Engine = 'absent';
   aws: Engine = 'absent';
   /** The read that makes a lease. */
   dynamic: { readonly method: string; readonly path: string; readonly body?: object } = { method: 'GET', path: '' };
   readonly #signingKey: CryptoKey;
   readonly #keyServer: Server;
+  /** Ends with the target. */
+  readonly #own: DevelopmentServer | null;
 
-  static async open(kind: TargetKind): Promise<ContractTarget> {
+  /** `given`: the real server, in place of the one of the environment. */
+  static async open(kind: TargetKind, given?: RealServer): Promise<ContractTarget> {
     const pair = await generateKeyPair('ES256');
     const publicKey = { ...(await exportJWK(pair.publicKey)), kid: 'one', alg: 'ES256', use: 'sig' };
     const keyServer = createServer((_, response) => {
@@ -103,14 +115,20 @@ export class ContractTarget {
       kind === 'embedded'
         ? await openSandboxVault({ address: '127.0.0.1', port: 0, clock: systemClock, registry })
         : null;
+    const own = kind === 'real' && given === undefined && !isNamed ? await DevelopmentServer.open() : null;
+    const named = { address: String(realAddress).replace(/\/$/, ''), root: String(realToken) };
+    const server =
+      embedded === null ? (given ?? own ?? named) : { address: embedded.address, root: embedded.rootToken };
     const fakes = { openaiAdmin: await FakeOpenaiAdmin.open(), awsControl: await FakeAwsControl.open() };
-    const target = new ContractTarget({ embedded, keyServer, signingKey: pair.privateKey, ...fakes });
+    const target = new ContractTarget({ embedded, own, server, keyServer, signingKey: pair.privateKey, ...fakes });
     await target.#provision();
     return target;
   }
 
   private constructor(parts: {
     readonly embedded: SandboxVault | null;
+    readonly own: DevelopmentServer | null;
+    readonly server: RealServer;
     readonly keyServer: Server;
     readonly signingKey: CryptoKey;
     readonly openaiAdmin: FakeOpenaiAdmin;
@@ -121,8 +139,9 @@ export class ContractTarget {
     this.awsControl = parts.awsControl;
     this.#keyServer = parts.keyServer;
     this.#signingKey = parts.signingKey;
-    this.address = parts.embedded?.address ?? String(realAddress).replace(/\/$/, '');
-    this.root = parts.embedded?.rootToken ?? String(realToken);
+    this.address = parts.server.address;
+    this.root = parts.server.root;
+    this.#own = parts.own;
   }
 
   async ask(method: string, path: string, { token, body, headers = {} }: Ask = {}): Promise<Reply> {
@@ -190,24 +209,31 @@ export class ContractTarget {
   }
 
   async close(): Promise<void> {
-    if (this.embedded === null) {
-      const { mark, root } = this;
-      for (const name of ['dyn', 'aws']) {
-        await this.ask('PUT', `sys/leases/revoke-prefix/${mark}-${name}`, { token: root, body: { sync: true } });
-      }
-      const mounts = ['dyn', 'aws', 'kv1', 'kv2'].map((name) => `mounts/${mark}-${name}`);
-      for (const path of [`auth/${this.jwtMount}`, ...mounts, `policies/acl/${mark}`]) {
-        await this.ask('DELETE', `sys/${path}`, { token: root });
-      }
-    }
+    // A server of a suite's own may have gone before.
+    if (this.embedded === null) await this.#unmount().catch(() => {});
     await this.embedded?.close();
+    await this.#own?.close();
     await this.openaiAdmin.close();
     await this.awsControl.close();
     await new Promise((resolve) => this.#keyServer.close(resolve));
   }
 
+  async #unmount(): Promise<void> {
+    const { mark, root } = this;
+    for (const name of ['dyn', 'aws']) {
+      await this.ask('PUT', `sys/leases/revoke-prefix/${mark}-${name}`, { token: root, body: { sync: true } });
+    }
+    const mounts = ['dyn', 'aws', 'kv1', 'kv2'].map((name) => `mounts/${mark}-${name}`);
+    for (const path of [`auth/${this.jwtMount}`, ...mounts, `policies/acl/${mark}`]) {
+      await this.ask('DELETE', `sys/${path}`, { token: root });
+    }
+  }
+
   async #provision(): Promise<void> {
     const { mark } = this;
+    // OpenBao began at 2.0.
+    const version = String((await this.ask('GET', 'sys/health')).body['version']);
+    this.product = version.startsWith('1.') ? 'vault' : 'openbao';
     const { port } = this.#keyServer.address() as AddressInfo;
     await this.configure(`sys/auth/${this.jwtMount}`, { type: 'jwt' });
     await this.configure(`auth/${this.jwtMount}/config`, { jwks_url: `http://127.0.0.1:${port}/jwks` });

@@ -6,7 +6,8 @@ import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
 import { vaultSource } from '../fakes/vault-source.ts';
 import { workload } from '../unit/credential/permits.ts';
 import { eventually, systemClock } from './contract-target.ts';
-import { VAULT_BIN, VaultCluster, type VaultNode } from './vault-nodes.ts';
+import { VAULT_BIN } from './server-process.ts';
+import { VaultCluster, type VaultNode } from './vault-nodes.ts';
 
 const signal = (): AbortSignal => AbortSignal.timeout(10_000);
 const WITHIN = { timeout: 20_000, interval: 200 };

@@ -1,29 +1,19 @@
 /**
  * Two nodes of a real Vault or OpenBao, made from nothing: raft storage in a folder, one share of the unseal key, loopback alone.
- * VAULT_BIN names the program (`bao`, `vault`).
+ * Plug-ins come from the folder VAULT_PLUGIN_DIR.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './contract-target.ts';
-
-export const VAULT_BIN = process.env['VAULT_BIN'];
+import { freePort, VAULT_PLUGIN_DIR } from './server-process.ts';
 
 export interface Answer {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export class VaultNode {
@@ -69,18 +59,19 @@ export class VaultCluster {
   readonly #program: string;
   #proxy: VaultNode | null = null;
 
-  static async open(program: string): Promise<VaultCluster> {
+  /** `setting`: one more line of the nodes' configuration. */
+  static async open(program: string, setting = ''): Promise<VaultCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'vault-nodes-'));
     const nodes: VaultNode[] = [];
     try {
-      const active = await startNode(program, folder, 'one', null);
+      const active = await startNode({ program, folder, setting, name: 'one', leader: null });
       nodes.push(active);
       const init = await active.ask('PUT', 'sys/init', { secret_shares: 1, secret_threshold: 1 });
       const { keys, root_token: root } = init.body as { keys: string[]; root_token: string };
       const unsealKey = String(keys[0]);
       await active.unseal(unsealKey);
       await eventually('nobody is active', async () => (await active.ask('GET', 'sys/health')).status === 200);
-      const standby = await startNode(program, folder, 'two', active.address);
+      const standby = await startNode({ program, folder, setting, name: 'two', leader: active.address });
       nodes.push(standby);
       await eventually('the second node has not joined', async () => {
         const { body } = await standby.ask('GET', 'sys/seal-status');
@@ -112,6 +103,25 @@ export class VaultCluster {
     this.unsealKey = parts.unsealKey;
     this.#folder = parts.folder;
     this.#program = parts.program;
+  }
+
+  async seal(): Promise<void> {
+    for (const node of [this.standby, this.active]) await node.ask('PUT', 'sys/seal', {}, this.root);
+  }
+
+  async unseal(): Promise<void> {
+    for (const node of [this.active, this.standby]) await node.unseal(this.unsealKey);
+    await eventually('nobody is active', async () => (await this.active.ask('GET', 'sys/health')).status === 200);
+  }
+
+  /** Every file of VAULT_PLUGIN_DIR, as a secrets engine of that name. */
+  async registerPlugins(): Promise<void> {
+    for (const command of VAULT_PLUGIN_DIR === undefined ? [] : readdirSync(VAULT_PLUGIN_DIR)) {
+      const sha256 = createHash('sha256')
+        .update(readFileSync(join(String(VAULT_PLUGIN_DIR), command)))
+        .digest('hex');
+      await this.configure(`sys/plugins/catalog/secret/${command}`, { sha256, command });
+    }
   }
 
   /** The server's own proxy (`bao proxy`, `vault proxy`) with a cache, in front of the active node. */
@@ -155,7 +165,15 @@ export class VaultCluster {
   }
 }
 
-async function startNode(program: string, folder: string, name: string, leader: string | null): Promise<VaultNode> {
+interface NodeOrder {
+  readonly program: string;
+  readonly folder: string;
+  readonly setting: string;
+  readonly name: string;
+  readonly leader: string | null;
+}
+
+async function startNode({ program, folder, setting, name, leader }: NodeOrder): Promise<VaultNode> {
   const [port, clusterPort] = [await freePort(), await freePort()];
   const data = join(folder, name);
   mkdirSync(data);
@@ -175,6 +193,8 @@ async function startNode(program: string, folder: string, name: string, leader: 
     `api_addr = "http://127.0.0.1:${port}"`,
     `cluster_addr = "https://127.0.0.1:${clusterPort}"`,
     'disable_mlock = true',
+    setting,
+    ...(VAULT_PLUGIN_DIR === undefined ? [] : [`plugin_directory = "${VAULT_PLUGIN_DIR}"`]),
   ];
   writeFileSync(file, `${lines.join('\n')}\n`);
   const child = spawn(program, ['server', `-config=${file}`], { stdio: 'ignore', env: { PATH: process.env['PATH'] } });
