@@ -26,6 +26,16 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Asked first, for a server ends its plug-ins; killed where it does not heed. */
+export async function endProcess(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const late = setTimeout(() => child.kill('SIGKILL'), END_MS);
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  await ended;
+  clearTimeout(late);
+}
+
 export class DevelopmentServer {
   readonly root = 'contract-root';
   readonly address: string;
@@ -57,14 +67,7 @@ export class DevelopmentServer {
   }
 
   async close(): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      const late = setTimeout(() => this.#child.kill('SIGKILL'), END_MS);
-      const ended = once(this.#child, 'exit');
-      // It ends its plug-ins too.
-      this.#child.kill('SIGTERM');
-      await ended;
-      clearTimeout(late);
-    }
+    await endProcess(this.#child);
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 

@@ -4,12 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './contract-target.ts';
-import { freePort, VAULT_PLUGIN_DIR } from './server-process.ts';
+import { endProcess, freePort, VAULT_PLUGIN_DIR } from './server-process.ts';
 
 export interface Answer {
   readonly status: number;
@@ -44,9 +43,7 @@ export class VaultNode {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    this.#child.kill('SIGKILL');
-    await once(this.#child, 'exit');
+    await endProcess(this.#child);
   }
 }
 

@@ -1,11 +1,9 @@
 /** One suite for two servers: the product's own way to a credential, login to revocation. See contract-target.ts. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Secret } from '../../src/core/secret.ts';
-import type { VaultSourceOptions } from '../../src/credential/options.ts';
 import type { CredentialSource } from '../../src/credential/source.ts';
 import { openVaultClient, type VaultClient } from '../../src/vault/client.ts';
-import { vaultSource } from '../fakes/vault-source.ts';
 import { workload } from '../unit/credential/permits.ts';
+import { sourceAt } from './contract-source.ts';
 import { ContractTarget, systemClock, TARGETS } from './contract-target.ts';
 
 describe.each(TARGETS)('a credential source at the %s Vault', (kind) => {
@@ -23,24 +21,7 @@ describe.each(TARGETS)('a credential source at the %s Vault', (kind) => {
 
   const signal = (): AbortSignal => AbortSignal.timeout(10_000);
 
-  function source(role: string, path: string, more: Partial<VaultSourceOptions> = {}): CredentialSource {
-    return vaultSource(
-      {
-        kind: 'vault',
-        name: 'contract',
-        address: target.address,
-        namespace: null,
-        caFile: null,
-        auth: { kind: 'jwt', mount: target.jwtMount, role, audience: ['vault'] },
-        path: `${target.mark}-${path}`,
-        method: 'GET',
-        parameters: {},
-        fields: null,
-        ...more,
-      },
-      { client, clock: systemClock, mintToken: async () => Secret.copyOf(Buffer.from(await target.jwt())) },
-    );
-  }
+  const source = (role: string, path: string): CredentialSource => sourceAt(target, client, role, path);
 
   const isLive = async (accessor: string | null): Promise<boolean> =>
     (await target.ask('POST', 'auth/token/lookup-accessor', { token: target.root, body: { accessor } })).status === 200;

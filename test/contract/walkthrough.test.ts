@@ -3,7 +3,6 @@
  * VAULT_PLUGIN_DIR; then what the page's policy says, by the product's own sources.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,10 +21,9 @@ import { FakeOpenaiAdmin } from '../fakes/fake-openai-admin.ts';
 import { vaultSource } from '../fakes/vault-source.ts';
 import { workload } from '../unit/credential/permits.ts';
 import { eventually, systemClock } from './contract-target.ts';
+import { endProcess, VAULT_BIN, VAULT_PLUGIN_DIR } from './server-process.ts';
 
 const run = promisify(execFile);
-const program = process.env['VAULT_BIN'];
-const plugins = process.env['VAULT_PLUGIN_DIR'];
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGE = readFileSync(join(ROOT, 'deploy/vault/README.md'), 'utf8');
 const ADDRESS = 'http://127.0.0.1:8200';
@@ -44,7 +42,7 @@ it('the page has commands for every step', () => {
   expect(boxes().map(({ title }) => title.slice(0, 2))).toEqual(['1.', '2.', '3.', '4.', '5.', '6.']);
 });
 
-describe.skipIf(program === undefined || plugins === undefined)(
+describe.skipIf(VAULT_BIN === undefined || VAULT_PLUGIN_DIR === undefined)(
   'the walk-through (VAULT_BIN, VAULT_PLUGIN_DIR)',
   () => {
     let folder: string;
@@ -63,7 +61,7 @@ describe.skipIf(program === undefined || plugins === undefined)(
         writeFileSync(join(bin, name), `#!/bin/sh\nexec ${line} "$@"\n`);
         chmodSync(join(bin, name), 0o755);
       };
-      script('bao', String(program));
+      script('bao', String(VAULT_BIN));
       script('countersign', `${process.execPath} ${join(ROOT, 'src/launch.js')}`);
       environment = {
         ...{ PATH: `${bin}:${process.env['PATH']}`, HOME: folder, COUNTERSIGN_STATE_DIR: join(folder, 'state') },
@@ -78,8 +76,8 @@ describe.skipIf(program === undefined || plugins === undefined)(
         ...{ AWS_ROOT_ID: 'AKIACONTRACTROOT0000', AWS_ROOT_SECRET: 'contract' },
         AWS_ROLE: 'arn:aws:iam::123456789012:role/contract',
       };
-      const server = ['server', '-dev', '-dev-root-token-id=root', `-dev-plugin-dir=${plugins}`];
-      children.push(spawn(String(program), server, { stdio: 'ignore', env: environment }));
+      const server = ['server', '-dev', '-dev-root-token-id=root', `-dev-plugin-dir=${VAULT_PLUGIN_DIR}`];
+      children.push(spawn(String(VAULT_BIN), server, { stdio: 'ignore', env: environment }));
       await eventually('the server does not start', async () =>
         fetch(`${ADDRESS}/v1/sys/health`).then(
           ({ status }) => status === 200,
@@ -88,11 +86,7 @@ describe.skipIf(program === undefined || plugins === undefined)(
       );
     }, 30_000);
     afterAll(async () => {
-      for (const child of children) {
-        if (child.exitCode !== null) continue;
-        child.kill('SIGKILL');
-        await once(child, 'exit');
-      }
+      for (const child of children.reverse()) await endProcess(child);
       await openai?.close();
       await aws?.close();
       rmSync(folder, { recursive: true });
