@@ -29,7 +29,14 @@ import { type Front, openFront } from './front.ts';
 import { type Ground, type GroundOptions, openAuthority, openGround } from './ground.ts';
 import { InstanceDesk, type InstanceOrder } from './instance-desk.ts';
 import type { Endpoint } from './listener/connection.ts';
-import { explainRequest, loadSettings, type Place, type RequestExplanation } from './policy-files.ts';
+import {
+  explainRequest,
+  listPresets,
+  loadSettings,
+  type Place,
+  type PresetListing,
+  type RequestExplanation,
+} from './policy-files.ts';
 import type { Sandbox } from './sandbox/open.ts';
 import type { SeenRequest } from './sandbox/upstreams/exchange-log.ts';
 import { makeStateDirectory } from './store/key-file.ts';
@@ -42,11 +49,12 @@ export type {
   Configuration,
   InstanceAnswer,
   IssuerStatus,
+  PresetListing,
   ProxyStatus,
   RequestExplanation,
   SeenRequest,
 };
-export { AdminUnreachable, callAdmin, explainRequest, loadSettings };
+export { AdminUnreachable, callAdmin, explainRequest, listPresets, loadSettings };
 
 export interface StartOptions extends Place, GroundOptions {
   readonly configPaths: readonly string[];

@@ -5,6 +5,7 @@
  */
 import type { Configuration } from './config/configuration.ts';
 import { loadConfiguration } from './config/load.ts';
+import { presetDocument, presetYaml } from './config/preset-document.ts';
 import { parseScope } from './config/scope.ts';
 import { parseAuthority } from './core/authority.ts';
 import { EgressError } from './core/errors.ts';
@@ -33,6 +34,33 @@ export async function loadSettings(
   });
   return { configuration, adminSocket: configuration.proxy.admin.socket };
 }
+
+export interface PresetListing {
+  readonly name: string;
+  readonly hosts: readonly string[];
+  /** The way where the workload used no slot. */
+  readonly injection: string;
+  readonly slots: number;
+  readonly minting: number;
+  readonly safe: number;
+  readonly streams: number;
+  readonly tenants: number;
+  /** As a policy file may have it, under a name that is not taken. */
+  readonly document: ReturnType<typeof presetDocument>;
+  readonly yaml: string;
+}
+
+/** The presets that come with the proxy. */
+export const listPresets = (): readonly PresetListing[] =>
+  [...PRESETS.values()].map((preset) => {
+    const { name, hosts, injection, slots, minting, safe, streams, tenants = [] } = preset;
+    const document = presetDocument(preset, `my-${name}`);
+    return {
+      ...{ name, hosts, injection: injection.kind, document, yaml: presetYaml(document) },
+      ...{ slots: slots.length, minting: minting.length, safe: safe.length, streams: streams.length },
+      tenants: tenants.length,
+    };
+  });
 
 export interface ExplainOptions extends Place {
   readonly workload: string;

@@ -15,6 +15,7 @@ import { commandHelp, overview } from './help.ts';
 import { instance } from './instance.ts';
 import { issuer } from './issuer.ts';
 import { leases } from './leases.ts';
+import { presets } from './presets.ts';
 import { rotate } from './rotate.ts';
 import { run } from './run.ts';
 import { start } from './start.ts';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   rotate,
   check,
   explain,
+  presets,
   status,
   leases,
   doctor,

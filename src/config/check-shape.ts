@@ -2,12 +2,14 @@
  * Duty: one document against the words of its kind.
  * In → Out: RawDocument → a typed document, or problems in words of the policy file.
  * Holds: the schema library's own sentences reach nobody.
- * Not here: the words themselves (shapes.ts, proxy-shape.ts, source-shape.ts); meaning (compile-*.ts).
+ * Not here: the words themselves (shapes.ts, *-shape.ts); meaning (compile-*.ts).
  */
 import { z } from 'zod';
+import { type CredentialBindingDocument, credentialBinding } from './binding-shape.ts';
 import type { RawDocument } from './documents.ts';
 import { familiesOf } from './key-families.ts';
 import { suggestion } from './nearest.ts';
+import { type PresetDocument, preset } from './preset-shape.ts';
 import { type Path, type ProblemList, quoted } from './problems.ts';
 import { type ProxyDocument, proxy } from './proxy-shape.ts';
 import * as shapes from './shapes.ts';
@@ -19,8 +21,9 @@ export const KINDS = {
   Service: shapes.service,
   WorkloadIdentity: shapes.workloadIdentity,
   CredentialSource: credentialSource,
-  CredentialBinding: shapes.credentialBinding,
+  CredentialBinding: credentialBinding,
   EgressPolicy: shapes.egressPolicy,
+  Preset: preset,
 };
 
 export type Kind = keyof typeof KINDS;
@@ -30,8 +33,9 @@ interface Documents {
   readonly Service: shapes.ServiceDocument;
   readonly WorkloadIdentity: shapes.WorkloadIdentityDocument;
   readonly CredentialSource: CredentialSourceDocument;
-  readonly CredentialBinding: shapes.CredentialBindingDocument;
+  readonly CredentialBinding: CredentialBindingDocument;
   readonly EgressPolicy: shapes.EgressPolicyDocument;
+  readonly Preset: PresetDocument;
 }
 
 /** A document that its kind's shape fits. */

@@ -6,6 +6,7 @@
 import type { InjectionOptions } from '../injection/options.ts';
 import type { BindingOptions } from '../policy/options.ts';
 import type { ShapedAs } from './check-shape.ts';
+import { CHOICES, type CompiledInjection, compileInjection } from './compile-injection.ts';
 import { compilePaths, type PolicyContext } from './compile-policy.ts';
 import { addressKey, type CompiledService } from './compile-service.ts';
 import type { AskedDelivery, CompiledBinding } from './compiled-binding.ts';
@@ -15,13 +16,8 @@ import { type Path, type ProblemList, quoted } from './problems.ts';
 type Source = ShapedAs<'CredentialBinding'>;
 type Propagation = NonNullable<Source['document']['spec']['propagation']>;
 
-const WAYS = ['bearer', 'header', 'basic', 'sigv4'] as const;
-const CHOICES = 'write bearer: {}, header: {name, format}, basic: {} or sigv4: {services, regions}';
 const INJECTION: Path = ['spec', 'propagation', 'injection'];
 const SERVICES: Path = ['spec', 'services'];
-/** Fields whose meaning is the connection's or the message's own. */
-const FORBIDDEN_HEADERS =
-  /^(?:host|connection|content-length|content-encoding|content-type|transfer-encoding|te|trailer|upgrade|expect|keep-alive|range|proxy-.*|x-amz-.*|via|forwarded|sec-websocket-(?!protocol$).*)$/;
 const HTTP_PORT = 80;
 
 /** Null where a reference does not resolve. */
@@ -54,7 +50,7 @@ export function compileBinding(source: Source, context: PolicyContext): Compiled
       'name the Services at which the credential is injected',
     );
   }
-  const injection = isInjected ? compileInjection(source, problems) : null;
+  const injection = isInjected ? injectionOf(source, problems) : null;
   const match = compileMatch(source, problems);
   if (isInjected) checkServices(source, bound, injection, context);
   if (workload === null || credentialSource === null) return null;
@@ -69,6 +65,14 @@ export function compileBinding(source: Source, context: PolicyContext): Compiled
   };
   return { source, injected: isInjected ? options : null, deliveries: compileDeliveries(source, options, problems) };
 }
+
+/** A binding names the services and regions of AWS, which the shape sees to. */
+const injectionOf = ({ document, raw }: Source, problems: ProblemList): CompiledInjection<InjectionOptions> =>
+  compileInjection(document.spec.propagation?.injection, {
+    raw,
+    at: INJECTION,
+    problems,
+  }) as CompiledInjection<InjectionOptions>;
 
 /** No propagation, or none of its ways, is injection as the preset says. */
 const isInjecting = (propagation: Propagation | undefined): boolean =>
@@ -98,68 +102,10 @@ function compileMatch({ document, raw }: Source, problems: ProblemList): Binding
   return { methods: match.methods ?? null, paths: compilePaths(raw, [...path, 'paths'], match.paths, problems) };
 }
 
-/** Null: as the preset says. */
-function compileInjection({ document, raw }: Source, problems: ProblemList): InjectionOptions | null | 'faulty' {
-  const given = document.spec.propagation?.injection ?? {};
-  const [way, second] = WAYS.filter((each) => given[each] !== undefined);
-  if (second !== undefined) {
-    problems.add(
-      raw.atKey([...INJECTION, second]),
-      [...INJECTION, second],
-      `${second} stands beside ${way}`,
-      'a credential is injected in one way; keep one',
-    );
-    return 'faulty';
-  }
-  if (given.bearer !== undefined) return { kind: 'bearer' };
-  if (given.sigv4 !== undefined) return { kind: 'sigv4', ...given.sigv4 };
-  if (given.basic !== undefined) return compileBasic(raw, given.basic.username ?? null, problems);
-  return given.header === undefined
-    ? null
-    : compileHeader(raw, given.header.name, given.header.format ?? '{}', problems);
-}
-
-function compileBasic(raw: Source['raw'], username: string | null, problems: ProblemList): InjectionOptions {
-  const path = [...INJECTION, 'basic', 'username'];
-  if (username?.includes(':') === true)
-    problems.add(raw.at(path), path, 'a username has no ":"', 'write the part before it');
-  return { kind: 'basic', username };
-}
-
-function compileHeader(raw: Source['raw'], name: string, format: string, problems: ProblemList): InjectionOptions {
-  const at = (key: string): Path => [...INJECTION, 'header', key];
-  if (!/^[!#$%&'*+.^`|~\w-]{1,64}$/.test(name)) {
-    problems.add(raw.at(at('name')), at('name'), `${quoted(name)} is no field name`, 'write it like X-API-Key');
-  } else if (FORBIDDEN_HEADERS.test(name.toLowerCase())) {
-    problems.add(
-      raw.at(at('name')),
-      at('name'),
-      `the field ${name} has a meaning of its own`,
-      'a credential needs a field for itself, like X-API-Key',
-    );
-  }
-  if (format.split('{}').length !== 2) {
-    problems.add(
-      raw.at(at('format')),
-      at('format'),
-      `the format ${quoted(format)} needs {} exactly once`,
-      'write it like "Token {}"; {} is where the key goes',
-    );
-  } else if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(format)) {
-    problems.add(
-      raw.at(at('format')),
-      at('format'),
-      'the format has a space at an end or a character outside ASCII',
-      'write it like "Token {}"',
-    );
-  }
-  return { kind: 'header', name, format };
-}
-
 function checkServices(
   source: Source,
   bound: readonly { readonly service: string; readonly at: Path }[],
-  injection: InjectionOptions | null | 'faulty',
+  injection: CompiledInjection<InjectionOptions>,
   { services, problems }: PolicyContext,
 ): void {
   const { raw } = source;

@@ -54,6 +54,7 @@ function compileRule(
   if (rule.calls !== undefined) checkCalls(source, services, at, context);
   if (rule.mintsCredentials === true) checkMinting(source, rule, paths, at, problems);
   if (rule.upgrade !== undefined) checkUpgrade(source, rule, at, problems);
+  else warnOfWebSockets(source, rule, services ?? [], at, context);
   return {
     id,
     services,
@@ -111,6 +112,24 @@ function checkUpgrade({ raw }: Source, rule: RuleDocument, at: Path, problems: P
   }
   if (rule.calls !== undefined) {
     problems.add(raw.atKey(path), path, 'calls of AWS open no WebSocket', 'use paths in place of calls');
+  }
+}
+
+/** Such a rule never lets a WebSocket through, which its path is for. */
+function warnOfWebSockets(
+  { raw }: Source,
+  rule: RuleDocument,
+  services: readonly string[],
+  at: Path,
+  context: PolicyContext,
+): void {
+  if (rule.action !== 'allow') return;
+  const opened = services.flatMap((name) => context.services.get(name)?.options.preset?.streams ?? []);
+  for (const [i, path] of (rule.paths ?? []).entries()) {
+    if (!opened.some((stream) => stream.as === 'websocket' && stream.path === path)) continue;
+    const place = [...at, 'paths', i];
+    const message = `${path} opens a WebSocket, which this rule does not let through; write "upgrade: websocket"`;
+    context.problems.warn(raw.at(place), place, message);
   }
 }
 

@@ -10,6 +10,7 @@ import { formatIp, parseIp } from '../core/ip-address.ts';
 import type { ProviderPreset } from '../injection/options.ts';
 import type { ServiceAddress, ServiceOptions } from '../policy/options.ts';
 import type { ShapedAs } from './check-shape.ts';
+import type { KnownPresets } from './compile-preset.ts';
 import { namespaceOf, qualify } from './names.ts';
 import { suggestion } from './nearest.ts';
 import { parseNetwork } from './network.ts';
@@ -26,7 +27,7 @@ const HTTPS = 443;
 
 export function compileService(
   source: ShapedAs<'Service'>,
-  presets: ReadonlyMap<string, ProviderPreset>,
+  presets: KnownPresets,
   problems: ProblemList,
 ): CompiledService {
   const { document, raw } = source;
@@ -44,17 +45,27 @@ export function compileService(
       indexes.push(i);
     }
   }
-  const preset = provider === undefined || provider === 'none' ? null : (presets.get(provider) ?? null);
+  const namespace = namespaceOf(document.metadata);
+  const preset = provider === undefined || provider === 'none' ? null : presetFor(provider, namespace, presets);
   if (preset === null && provider !== undefined && provider !== 'none') {
     const path = ['spec', 'provider'];
-    const hint = suggestion(provider, [...presets.keys(), 'none']);
+    const prefix = qualify(namespace, '');
+    const own = [...presets.own.keys()].flatMap((each) => {
+      const short = each.startsWith(prefix) ? each.slice(prefix.length) : each;
+      return short.includes('/') ? [] : short;
+    });
+    const hint = suggestion(provider, [...presets.builtIn.keys(), ...own, 'none']);
     problems.add(raw.at(path), path, `there is no preset for the provider ${quoted(provider)}`, hint);
   }
-  const name = qualify(namespaceOf(document.metadata), document.metadata.name);
+  const name = qualify(namespace, document.metadata.name);
   const { http2 } = document.spec;
   const options: ServiceOptions = { name, addresses: own, preset, ...(http2 === undefined ? {} : { http2 }) };
   return { options, source, indexes };
 }
+
+/** A built-in one, or a Preset of the namespace. */
+const presetFor = (name: string, namespace: string, { builtIn, own }: KnownPresets): ProviderPreset | null =>
+  builtIn.get(name) ?? own.get(qualify(namespace, name)) ?? null;
 
 interface Fault {
   readonly fault: string;
@@ -109,7 +120,7 @@ export function addressKey(address: ServiceAddress): string {
 /** Two Services of one address and different providers or versions of HTTP; addresses that belong to a provider which the Service does not name. */
 export function checkServices(
   services: readonly CompiledService[],
-  presets: ReadonlyMap<string, ProviderPreset>,
+  presets: KnownPresets,
   problems: ProblemList,
 ): void {
   const first = new Map<string, CompiledService>();
@@ -117,7 +128,7 @@ export function checkServices(
     for (const [at, address] of service.options.addresses.entries()) {
       const path = ['spec', 'addresses', service.indexes[at] ?? 0, 'address'];
       checkClaim(first, service, address, path, problems);
-      warnForeignHost(service, address, path, presets, problems);
+      warnForeignHost(service, address, path, presets.builtIn, problems);
     }
   }
 }
@@ -157,6 +168,9 @@ function warnForeignHost(
   if (preset === null && owner !== undefined) {
     const message = `${addressKey(address)} belongs to ${owner.name}; without "provider: ${owner.name}" its calls that mint credentials are not recognised`;
     problems.warn(source.raw.at(path), path, message);
+  } else if (preset !== null && owner !== undefined && isWeaker(preset, owner)) {
+    const message = `${addressKey(address)} belongs to ${owner.name}, and ${preset.name} lacks some of its calls that mint credentials`;
+    problems.warn(source.raw.at(path), path, message);
   } else if (preset !== null && preset.hosts.length > 0 && !preset.hosts.some((known) => covers(known, host))) {
     problems.warn(
       source.raw.at(path),
@@ -168,3 +182,12 @@ function warnForeignHost(
 
 const covers = (known: string, host: string): boolean =>
   known.startsWith('*.') ? host.endsWith(known.slice(1)) : known === host;
+
+const isWeaker = (preset: ProviderPreset, owner: ProviderPreset): boolean =>
+  owner !== preset &&
+  owner.minting.some(
+    (mint) =>
+      !preset.minting.some(
+        ({ method, path, call }) => method === mint.method && path === mint.path && call === mint.call,
+      ),
+  );

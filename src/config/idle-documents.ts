@@ -14,11 +14,15 @@ export interface Uses {
   readonly identities: readonly ShapedAs<'WorkloadIdentity'>[];
   readonly bindings: readonly CompiledBinding[];
   readonly policies: readonly EgressPolicyOptions[];
+  readonly presets: readonly ShapedAs<'Preset'>[];
 }
 
 const NAME = ['metadata', 'name'];
 
-export function warnOfIdleDocuments({ services, identities, bindings, policies }: Uses, problems: ProblemList): void {
+export function warnOfIdleDocuments(
+  { services, identities, bindings, policies, presets }: Uses,
+  problems: ProblemList,
+): void {
   const bound = bindings.flatMap(({ injected, deliveries }) => [
     ...(injected === null ? [] : [injected]),
     ...deliveries,
@@ -33,6 +37,11 @@ export function warnOfIdleDocuments({ services, identities, bindings, policies }
   for (const { document, raw } of identities) {
     const workload = qualify(namespaceOf(document.metadata), document.spec.workloadID);
     if (!workloads.has(workload)) problems.warn(raw.at(NAME), NAME, `no binding gives ${workload} a credential`);
+  }
+  const named = new Set(services.map(({ options }) => options.preset?.name));
+  for (const { document, raw } of presets) {
+    const name = qualify(namespaceOf(document.metadata), document.metadata.name);
+    if (!named.has(name)) problems.warn(raw.at(NAME), NAME, `no Service has the provider ${name}`);
   }
   for (const { options, source } of isEveryServiceUsed ? [] : services) {
     if (!used.has(options.name))

@@ -13,6 +13,7 @@ import { compileBinding } from './compile-binding.ts';
 import { compileDeliveries } from './compile-delivery.ts';
 import { compileIdentity } from './compile-identity.ts';
 import { compilePolicy, type PolicyContext } from './compile-policy.ts';
+import { compilePresets } from './compile-preset.ts';
 import { compileProxy } from './compile-proxy.ts';
 import { checkServices, compileService } from './compile-service.ts';
 import { compileSource } from './compile-source.ts';
@@ -55,8 +56,9 @@ export function compile(
   const [proxyDocument] = only(shaped, 'Proxy');
   const stateDirectory = options.defaults?.stateDirectory ?? STATE_DIRECTORY;
   const proxy = compileProxy(proxyDocument ?? null, { stateDirectory, files: fileAccess, problems });
-  const services = only(shaped, 'Service').map((source) => compileService(source, options.presets, problems));
-  checkServices(services, options.presets, problems);
+  const presets = compilePresets(only(shaped, 'Preset'), options.presets, problems);
+  const services = only(shaped, 'Service').map((source) => compileService(source, presets, problems));
+  checkServices(services, presets, problems);
   const context: PolicyContext = {
     names,
     services: new Map(services.map((service) => [service.options.name, service])),
@@ -84,7 +86,10 @@ export function compile(
   checkPerInstance(bindings, sources, problems);
   const deliveries = compileDeliveries(bindings, { identities, sources, problems });
   if (problems.count === 0)
-    warnOfIdleDocuments({ services, identities: identityDocuments, bindings, policies }, problems);
+    warnOfIdleDocuments(
+      { services, identities: identityDocuments, bindings, policies, presets: only(shaped, 'Preset') },
+      problems,
+    );
   return {
     proxy,
     identities,

@@ -14,6 +14,7 @@ export function createJsonSchema(): object {
     KINDS.CredentialSource,
     KINDS.CredentialBinding,
     KINDS.EgressPolicy,
+    KINDS.Preset,
   ]);
   const schema = z.toJSONSchema(document, { io: 'input', target: 'draft-2020-12' });
   return {

@@ -1,9 +1,8 @@
 /**
- * Duty: the words of the policy file: what each of the five kinds may say, and how a scalar is spelled.
+ * Duty: the words of the policy file: what a kind may say, and how a scalar is spelled.
  * Holds: unknown keys and coerced types do not pass; `title` and `examples` serve the messages and the JSON Schema alike.
  * Source: config/README.md.
- * Not here: what a document means together with others (compile-*.ts); the Proxy document (proxy-shape.ts); the sources
- *   (source-shape.ts).
+ * Not here: what a document means together with others (compile-*.ts); Proxy, sources, bindings and presets (*-shape.ts).
  */
 import { z } from 'zod';
 import { DURATION } from '../core/duration.ts';
@@ -29,7 +28,7 @@ const namespace = spelled(
   /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
   'team-a',
 );
-const workloadId = spelled(
+export const workloadId = spelled(
   'the path of a SPIFFE ID without its first slash',
   /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+){0,15}$/,
   'ai-agent',
@@ -41,7 +40,7 @@ export const size = spelled('a size with its unit', /^[1-9][0-9]{0,8}(?:B|KiB|Mi
 const rate = spelled('a rate', /^[1-9][0-9]{0,8}\/(?:s|min|h)$/, '10/s', '600/min', '5000/h');
 const method = spelled('a method, which is upper-case', /^[A-Z][A-Z0-9_!#$%&'*+.^`|~-]{0,31}$/, 'GET', 'POST');
 const path = spelled('a path pattern', /^\P{Cc}{1,2048}$/u, '/v1/models', '/v1/files/**');
-const call = spelled(
+export const call = spelled(
   'an AWS call as service:Action',
   /^[a-z0-9-]{1,64}:(?:[A-Za-z][A-Za-z0-9]{0,127}\*?|\*)$/,
   's3:GetObject',
@@ -92,7 +91,7 @@ export const service = z.strictObject({
       }),
     ),
     external: z.boolean().optional(),
-    provider: spelled('the name of a preset', /^[a-z0-9-]{1,64}$/, 'openai', 'none').optional(),
+    provider: spelled('the name of a preset', /^[a-z0-9.-]{1,253}$/, 'openai', 'none').optional(),
     http2: z.enum(['never', 'prefer', 'require']).optional(),
   }),
 });
@@ -170,43 +169,8 @@ export const mount = spelled(
   'jwt',
 );
 
-const filePath = spelled('an absolute path', /^\/\P{Cc}{1,1000}$/u, '/run/agent/key.json');
-const delivery = z.strictObject({ path: filePath.optional(), format: z.enum(['json', 'raw', 'env']).optional() });
-const methods = list(method);
-const paths = list(path);
-/** One of them; which, is for compile-binding.ts to say. */
-const injection = z.strictObject({
-  bearer: empty.optional(),
-  header: z.strictObject({ name: text, format: text.optional() }).optional(),
-  basic: z.strictObject({ username: text.optional() }).optional(),
-  sigv4: z
-    .strictObject({
-      services: list(spelled('a service of a credential scope', /^[a-z0-9-]{1,64}$/, 's3')),
-      regions: list(spelled('a region', /^(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}|aws-global)$/, 'us-east-1')),
-    })
-    .optional(),
-});
-
-export const credentialBinding = z.strictObject({
-  apiVersion,
-  kind: z.literal('CredentialBinding'),
-  metadata,
-  spec: z.strictObject({
-    workloadID: workloadId,
-    credentialSource: name,
-    services: list(name).optional(),
-    match: z.strictObject({ methods: methods.optional(), paths: paths.optional() }).optional(),
-    perInstance: z.boolean().optional(),
-    propagation: z
-      .strictObject({
-        injection: injection.optional(),
-        file: delivery.optional(),
-        sysfs: empty.optional(),
-        socket: delivery.optional(),
-      })
-      .optional(),
-  }),
-});
+export const methods = list(method);
+export const paths = list(path);
 
 export const egressPolicy = z.strictObject({
   apiVersion,
@@ -234,5 +198,4 @@ export const egressPolicy = z.strictObject({
 
 export type ServiceDocument = z.infer<typeof service>;
 export type WorkloadIdentityDocument = z.infer<typeof workloadIdentity>;
-export type CredentialBindingDocument = z.infer<typeof credentialBinding>;
 export type EgressPolicyDocument = z.infer<typeof egressPolicy>;

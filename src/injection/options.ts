@@ -17,6 +17,9 @@ export type InjectionOptions =
       readonly regions: readonly string[];
     };
 
+/** What a preset cannot know of AWS is which services and regions a binding is for. */
+export type PresetInjection = InjectionOptions | { readonly kind: 'sigv4' };
+
 /** A place in a request where a provider accepts a credential. */
 export type CredentialSlot =
   | { readonly in: 'header'; readonly name: string; readonly scheme: 'Bearer' | 'Basic' | 'token' | null }
@@ -42,7 +45,7 @@ export interface ProviderPreset {
   /** Header fields that choose whose account is used, lower case: the credential's own counts. */
   readonly tenants?: readonly string[];
   /** The way where the workload used no slot. */
-  readonly injection: InjectionOptions | { readonly kind: 'sigv4' };
+  readonly injection: PresetInjection;
   readonly minting: readonly MintingCall[];
   /** What a binding without any EgressPolicy allows: safe calls of this provider. */
   readonly safe: readonly {
@@ -53,4 +56,13 @@ export interface ProviderPreset {
   }[];
   /** Statuses and body codes by which the provider says that a key has expired. */
   readonly expired: { readonly statuses: readonly number[]; readonly codes: readonly string[] };
+  /** Calls whose answer may go on for minutes: for `presets`, and for `check` where one of them opens a WebSocket. */
+  readonly streams: readonly StreamingCall[];
+}
+
+export interface StreamingCall {
+  readonly method: string;
+  readonly path: string;
+  /** `events`: text/event-stream, or AWS's event stream; `chunks`: a body that grows. */
+  readonly as: 'events' | 'chunks' | 'websocket';
 }

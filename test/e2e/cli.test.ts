@@ -50,6 +50,7 @@ describe('the command line', () => {
       'instance',
       'check',
       'explain',
+      'presets',
       'status',
       'leases',
       'doctor',
@@ -61,7 +62,7 @@ describe('the command line', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
-  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'status', 'leases', 'ca', 'issuer'])(
+  it.each(['start', 'run', 'env', 'instance', 'check', 'explain', 'presets', 'status', 'leases', 'ca', 'issuer'])(
     'has help for %s',
     (command) => {
       const { status, stdout } = countersign([command, '--help']);
@@ -121,6 +122,8 @@ describe('the command line', () => {
     ['a user that is no number', ['instance', 'create', '--uid', 'agent'], 64, /--uid takes the number of a user/],
     ['two scopes', ['instance', 'create', '--service', 'a', '--scope', '[]'], 64, /exclude each other/],
     ['instances of no proxy', ['instance', 'list', '--socket', '/no/such.sock'], 69, /no proxy listens .*; start one/],
+    ['a preset that there is not', ['presets', 'opnai'], 78, /there is no preset "opnai"; countersign presets lists/],
+    ['two presets', ['presets', 'aws', 'slack'], 64, /presets takes one name/],
     ['two policies', ['check', '--sandbox', '--config', 'x'], 64, /exclude each other/],
   ])('answers %s with an exit code and the next step', (_name, words, status, message) => {
     const outcome = countersign(words);

@@ -3,7 +3,7 @@
  * Source: Anthropic API reference; anthropic-sdk-python (x-api-key) and -typescript (bearer); Admin API.
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, headerSlot, mintingPaths, safeCalls } from './lines.ts';
+import { BEARER, headerSlot, mintingPaths, safeCalls, streams } from './lines.ts';
 
 export const ANTHROPIC: ProviderPreset = {
   name: 'anthropic',
@@ -19,4 +19,9 @@ export const ANTHROPIC: ProviderPreset = {
     'GET,HEAD /v1/models/*',
   ),
   expired: { statuses: [401], codes: ['authentication_error'] },
+  streams: streams(
+    'events: POST /v1/messages',
+    'events: POST /v1/complete',
+    'chunks: GET /v1/messages/batches/*/results',
+  ),
 };

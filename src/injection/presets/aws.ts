@@ -5,7 +5,7 @@
  * Source: AWS API references; IAM action lists; botocore models.
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, headerSlot, mintingCalls, querySlot } from './lines.ts';
+import { BEARER, headerSlot, mintingCalls, querySlot, streams } from './lines.ts';
 
 export const AWS: ProviderPreset = {
   name: 'aws',
@@ -74,4 +74,5 @@ export const AWS: ProviderPreset = {
       'UnrecognizedClientException',
     ],
   },
+  streams: streams('events: POST /model/*/invoke-with-response-stream', 'events: POST /model/*/converse-stream'),
 };

@@ -3,11 +3,11 @@
  * Source: Azure OpenAI REST reference; Azure AI services authentication (key, Entra token, issued token).
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, headerSlot, mintingPaths, querySlot, safeCalls } from './lines.ts';
+import { BEARER, headerSlot, mintingPaths, querySlot, safeCalls, streams } from './lines.ts';
 
 export const AZURE_OPENAI: ProviderPreset = {
   name: 'azure-openai',
-  hosts: ['*.openai.azure.com', '*.cognitiveservices.azure.com', '*.services.ai.azure.com'],
+  hosts: ['*.openai.azure.com', '*.cognitiveservices.azure.com', '*.services.ai.azure.com', '*.openai.azure.us'],
   slots: [
     headerSlot('api-key'),
     BEARER,
@@ -40,8 +40,20 @@ export const AZURE_OPENAI: ProviderPreset = {
     'POST /openai/v1/chat/completions',
     'POST /openai/v1/embeddings',
     'POST /openai/v1/responses',
+    'GET /openai/realtime websocket',
+    'GET /openai/v1/realtime websocket',
     'GET,HEAD /openai/models',
     'GET,HEAD /openai/v1/models',
   ),
   expired: { statuses: [401], codes: [] },
+  streams: streams(
+    'events: POST /openai/deployments/*/chat/completions',
+    'events: POST /openai/deployments/*/completions',
+    'events: POST /openai/responses',
+    'events: POST /openai/v1/chat/completions',
+    'events: POST /openai/v1/responses',
+    'chunks: POST /openai/deployments/*/audio/speech',
+    'websocket: GET /openai/realtime',
+    'websocket: GET /openai/v1/realtime',
+  ),
 };

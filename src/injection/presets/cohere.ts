@@ -3,7 +3,7 @@
  * Source: Cohere API reference. It documents no call that answers with a credential.
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, safeCalls } from './lines.ts';
+import { BEARER, safeCalls, streams } from './lines.ts';
 
 export const COHERE: ProviderPreset = {
   name: 'cohere',
@@ -27,4 +27,5 @@ export const COHERE: ProviderPreset = {
     'GET,HEAD /v1/models/*',
   ),
   expired: { statuses: [401], codes: [] },
+  streams: streams('events: POST /v1/chat', 'events: POST /v2/chat', 'events: POST /compatibility/v1/chat/completions'),
 };

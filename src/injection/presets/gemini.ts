@@ -3,7 +3,7 @@
  * Source: Gemini API reference; ephemeral tokens guide; Google system parameters (key, access_token, oauth_token).
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, headerSlot, mintingPaths, querySlot, safeCalls } from './lines.ts';
+import { BEARER, headerSlot, mintingPaths, querySlot, safeCalls, streams } from './lines.ts';
 
 export const GEMINI: ProviderPreset = {
   name: 'gemini',
@@ -24,10 +24,18 @@ export const GEMINI: ProviderPreset = {
     'POST /v1alpha/models/*',
     'POST /v1beta/openai/chat/completions',
     'POST /v1beta/openai/embeddings',
+    'GET /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent websocket',
     'GET,HEAD /v1/models',
     'GET,HEAD /v1/models/*',
     'GET,HEAD /v1beta/models',
     'GET,HEAD /v1beta/models/*',
   ),
   expired: { statuses: [400, 401], codes: ['API_KEY_INVALID', 'UNAUTHENTICATED'] },
+  streams: streams(
+    'events: POST /v1/models/*',
+    'events: POST /v1beta/models/*',
+    'events: POST /v1alpha/models/*',
+    'events: POST /v1beta/openai/chat/completions',
+    'websocket: GET /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent',
+  ),
 };

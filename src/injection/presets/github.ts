@@ -3,7 +3,7 @@
  * Source: GitHub REST reference; numeric aliases `/repositories/*`, `/organizations/*`, `/api/v3` of Enterprise Server.
  */
 import type { ProviderPreset } from '../options.ts';
-import { BASIC, BEARER, mintingPaths, querySlot, safeCalls } from './lines.ts';
+import { BASIC, BEARER, mintingPaths, querySlot, safeCalls, streams } from './lines.ts';
 
 const REST_CALLS = [
   'POST /app/installations/*/access_tokens',
@@ -43,4 +43,9 @@ export const GITHUB: ProviderPreset = {
   // `git fetch` posts what it wants to have.
   safe: safeCalls('GET,HEAD /**', 'POST /*/*/git-upload-pack'),
   expired: { statuses: [401], codes: ['Bad credentials'] },
+  streams: streams(
+    'chunks: GET /repos/*/*/tarball/**',
+    'chunks: GET /repos/*/*/zipball/**',
+    'chunks: POST /*/*/git-upload-pack',
+  ),
 };

@@ -3,7 +3,7 @@
  * Source: GitLab REST reference (access, deploy, trigger and runner tokens; CI variables), GraphQL mutations of tokens.
  */
 import type { ProviderPreset } from '../options.ts';
-import { BASIC, BEARER, headerSlot, mintingPaths, querySlot, safeCalls } from './lines.ts';
+import { BASIC, BEARER, headerSlot, mintingPaths, querySlot, safeCalls, streams } from './lines.ts';
 
 export const GITLAB: ProviderPreset = {
   name: 'gitlab',
@@ -48,4 +48,5 @@ export const GITLAB: ProviderPreset = {
   ),
   safe: safeCalls('GET,HEAD /**', 'POST /*/*/git-upload-pack'),
   expired: { statuses: [401], codes: ['invalid_token'] },
+  streams: streams('chunks: GET /api/v4/projects/*/repository/archive', 'chunks: POST /*/*/git-upload-pack'),
 };

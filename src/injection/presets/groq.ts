@@ -3,7 +3,7 @@
  * Source: Groq API reference. It documents no call that answers with a credential.
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, safeCalls } from './lines.ts';
+import { BEARER, safeCalls, streams } from './lines.ts';
 
 export const GROQ: ProviderPreset = {
   name: 'groq',
@@ -22,4 +22,9 @@ export const GROQ: ProviderPreset = {
     'GET,HEAD /openai/v1/models/**',
   ),
   expired: { statuses: [401], codes: ['invalid_api_key', 'expired_api_key'] },
+  streams: streams(
+    'events: POST /openai/v1/chat/completions',
+    'events: POST /openai/v1/responses',
+    'chunks: POST /openai/v1/audio/speech',
+  ),
 };

@@ -3,7 +3,7 @@
  * Source: Hub API reference; huggingface_hub (Xet read and write tokens).
  */
 import type { ProviderPreset } from '../options.ts';
-import { BASIC, BEARER, mintingPaths, safeCalls } from './lines.ts';
+import { BASIC, BEARER, mintingPaths, safeCalls, streams } from './lines.ts';
 
 export const HUGGINGFACE: ProviderPreset = {
   name: 'huggingface',
@@ -30,4 +30,9 @@ export const HUGGINGFACE: ProviderPreset = {
     'POST /hf-inference/models/**',
   ),
   expired: { statuses: [401], codes: [] },
+  streams: streams(
+    'events: POST /v1/chat/completions',
+    'events: POST /v1/responses',
+    'events: POST /hf-inference/models/**',
+  ),
 };

@@ -1,9 +1,10 @@
 /**
  * Duty: the short form in which presets list calls.
- * In → Out: `POST /v1/sessions` (`*` for every method), `sts:AssumeRole` → minting and safe calls.
+ * In → Out: `POST /v1/sessions` (`*` for every method), `sts:AssumeRole`, `events: POST /v1/chat` → minting, safe and
+ *   streaming calls.
  * Not here: patterns and matching (policy/).
  */
-import type { CredentialSlot, MintingCall, ProviderPreset } from '../options.ts';
+import type { CredentialSlot, MintingCall, ProviderPreset, StreamingCall } from '../options.ts';
 
 /** `POST /v1/realtime/sessions`, `* /v1/organization/**`. */
 export function mintingPaths(...lines: readonly string[]): MintingCall[] {
@@ -27,6 +28,14 @@ export function safeCalls(...lines: readonly string[]): ProviderPreset['safe'] {
     const [methods = '', path = '', upgrade] = line.split(' ');
     const call = { methods: methods.split(','), path };
     return upgrade === 'websocket' ? { ...call, upgrade } : call;
+  });
+}
+
+/** `events: POST /v1/responses`, `websocket: GET /v1/realtime` */
+export function streams(...lines: readonly string[]): StreamingCall[] {
+  return lines.map((line) => {
+    const [as = '', method = '', path = ''] = line.split(/:? +/);
+    return { method, path, as: as as StreamingCall['as'] };
   });
 }
 

@@ -3,7 +3,7 @@
  * Source: Mistral API reference. It documents no call that answers with a credential.
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, safeCalls } from './lines.ts';
+import { BEARER, safeCalls, streams } from './lines.ts';
 
 export const MISTRAL: ProviderPreset = {
   name: 'mistral',
@@ -23,4 +23,10 @@ export const MISTRAL: ProviderPreset = {
     'GET,HEAD /v1/models/*',
   ),
   expired: { statuses: [401], codes: [] },
+  streams: streams(
+    'events: POST /v1/chat/completions',
+    'events: POST /v1/fim/completions',
+    'events: POST /v1/agents/completions',
+    'events: POST /v1/conversations',
+  ),
 };

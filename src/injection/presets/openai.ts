@@ -3,12 +3,18 @@
  * Source: OpenAI API reference; openai-node (realtime subprotocol, workload identity); organization API.
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, mintingPaths, safeCalls } from './lines.ts';
+import { BEARER, mintingPaths, safeCalls, streams } from './lines.ts';
 
 export const OPENAI: ProviderPreset = {
   name: 'openai',
-  hosts: ['api.openai.com', 'eu.api.openai.com', 'us.api.openai.com'],
-  slots: [BEARER, { in: 'subprotocol', prefix: 'openai-insecure-api-key.' }],
+  hosts: ['api.openai.com', 'eu.api.openai.com', 'us.api.openai.com', 'auth.openai.com'],
+  slots: [
+    BEARER,
+    { in: 'subprotocol', prefix: 'openai-insecure-api-key.' },
+    // Not keys, but the browser's way to say what `tenants` says.
+    { in: 'subprotocol', prefix: 'openai-organization.' },
+    { in: 'subprotocol', prefix: 'openai-project.' },
+  ],
   tenants: ['openai-organization', 'openai-project'],
   injection: { kind: 'bearer' },
   minting: mintingPaths(
@@ -42,4 +48,18 @@ export const OPENAI: ProviderPreset = {
     'GET,HEAD /v1/models/*',
   ),
   expired: { statuses: [401], codes: ['invalid_api_key', 'account_deactivated'] },
+  streams: streams(
+    'events: POST /v1/chat/completions',
+    'events: POST /v1/completions',
+    'events: POST /v1/responses',
+    'events: GET /v1/responses/*',
+    'events: POST /v1/images/generations',
+    'events: POST /v1/images/edits',
+    'events: POST /v1/audio/transcriptions',
+    'events: POST /v1/threads/runs',
+    'events: POST /v1/threads/*/runs',
+    'chunks: POST /v1/audio/speech',
+    'chunks: GET /v1/files/*/content',
+    'websocket: GET /v1/realtime',
+  ),
 };

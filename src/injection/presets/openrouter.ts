@@ -3,7 +3,7 @@
  * Source: OpenRouter API reference (provisioning keys, OAuth PKCE).
  */
 import type { ProviderPreset } from '../options.ts';
-import { BEARER, headerSlot, mintingPaths, safeCalls } from './lines.ts';
+import { BEARER, headerSlot, mintingPaths, safeCalls, streams } from './lines.ts';
 
 export const OPENROUTER: ProviderPreset = {
   name: 'openrouter',
@@ -21,4 +21,10 @@ export const OPENROUTER: ProviderPreset = {
     'GET,HEAD /api/v1/providers',
   ),
   expired: { statuses: [401], codes: [] },
+  streams: streams(
+    'events: POST /api/v1/chat/completions',
+    'events: POST /api/v1/completions',
+    'events: POST /api/v1/responses',
+    'events: POST /api/v1/messages',
+  ),
 };

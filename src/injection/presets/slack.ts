@@ -48,4 +48,5 @@ export const SLACK: ProviderPreset = {
   safe: safeCalls(...READING.map((method) => `GET,POST /api/${method}`)),
   // Slack says so in a 200.
   expired: { statuses: [200, 401], codes: ['token_expired', 'token_revoked', 'invalid_auth'] },
+  streams: [],
 };

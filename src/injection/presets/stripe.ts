@@ -22,4 +22,5 @@ export const STRIPE: ProviderPreset = {
   ),
   safe: safeCalls('GET,HEAD /**'),
   expired: { statuses: [401], codes: ['api_key_expired'] },
+  streams: [],
 };

@@ -159,6 +159,7 @@ describe('the JSON Schema', () => {
       'CredentialSource',
       'CredentialBinding',
       'EgressPolicy',
+      'Preset',
     ]);
     expect(oneOf.every(({ additionalProperties }) => !additionalProperties)).toBe(true);
   });

@@ -65,7 +65,7 @@ describe('words of a document that are refused', () => {
     ],
     'a document without a kind': [
       'spec: {}\n',
-      '1:1 kind: "kind" is missing; known are CredentialBinding, CredentialSource, EgressPolicy, Proxy, Service, WorkloadIdentity',
+      '1:1 kind: "kind" is missing; known are CredentialBinding, CredentialSource, EgressPolicy, Preset, Proxy, Service, WorkloadIdentity',
     ],
     'a document that is a list': [
       '- a\n',

@@ -217,26 +217,6 @@ describe('statuses', () => {
   });
 });
 
-describe('500 after a login', () => {
-  const refusalOf = async (health: number) => {
-    const { vault, client } = await fixture();
-    vault.on('p', { status: 500 }).on('sys/health', { status: health });
-    return failure(client.read(tokenOf(), 'p', GET, signal()));
-  };
-
-  it('of a standby names what helps, and is not asked again at once: the engine may have made a credential', async () => {
-    const { code, detail, retryAfterMs } = await refusalOf(429);
-    expect(code).toBe('credential_unavailable');
-    expect(detail).toContain('name the active node, or set token_num_uses to 2');
-    expect(retryAfterMs).toBe(10_000);
-  });
-
-  it('of the active node, or of one that does not say what it is, is a failure like others', async () => {
-    for (const health of [200, 500])
-      expect(await refusalOf(health)).toMatchObject({ detail: 'the credential source failed', retryAfterMs: 1_000 });
-  });
-});
-
 describe('one more try', () => {
   it('is given to 412 and to a 403 for a token that has never worked', async () => {
     for (const status of [412, 403]) {

@@ -79,6 +79,29 @@ describe('a standby that redirects', () => {
   });
 });
 
+describe('500 after a login', () => {
+  const refusalOf = async (health: number): Promise<unknown> => {
+    const vault = await opened();
+    vault.login().on('kv/x', { status: 500 }).on('sys/health', { status: health });
+    const client = clientOf(vault, []);
+    const token = await client.login('jwt', { role: 'agents', jwt }, signal());
+    return client.read(token, 'kv/x', GET, signal()).catch((thrown: unknown) => thrown);
+  };
+
+  it('of a standby names what helps, and is not asked again at once: the engine may have made a credential', async () => {
+    expect(await refusalOf(429)).toMatchObject({
+      code: 'credential_unavailable',
+      detail: expect.stringContaining('name the active node, or set token_num_uses to 2'),
+      retryAfterMs: 10_000,
+    });
+  });
+
+  it('of the active node, or of one that does not say what it is, is a failure like others', async () => {
+    for (const health of [200, 500])
+      expect(await refusalOf(health)).toMatchObject({ detail: 'the credential source failed', retryAfterMs: 1_000 });
+  });
+});
+
 it('an equal login is another request, so that no cache in between answers it with the token of the one before', async () => {
   const vault = await opened();
   vault.login().on('kv/x', { json: leased({ api_key: 'k' }) });
