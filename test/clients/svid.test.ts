@@ -342,20 +342,23 @@ describe.each([[1], [2]])('the Workload API, with %i processes that serve', (wor
       async () => expect(await ask(tlsProxyUrl ?? '', '--proxy-cert', pair)).toBe('200 200'),
       eventually,
     );
-    const shown = await new Promise<string | undefined>((resolve, reject) => {
-      const { port } = new URL(tlsProxyUrl ?? '');
-      const secure = connectTls({
-        port: Number(port),
-        host: '127.0.0.1',
-        ca: home.rootPem,
-        checkServerIdentity: () => undefined,
+    // Each process learns of its SVID by itself, and the kernel chooses whom a connection meets.
+    const show = (): Promise<string | undefined> =>
+      new Promise((resolve, reject) => {
+        const { port } = new URL(tlsProxyUrl ?? '');
+        const secure = connectTls({
+          port: Number(port),
+          host: '127.0.0.1',
+          ca: home.rootPem,
+          checkServerIdentity: () => undefined,
+        });
+        secure.once('error', reject);
+        secure.once('secureConnect', () => {
+          resolve(secure.getPeerX509Certificate()?.subjectAltName);
+          secure.destroy();
+        });
       });
-      secure.once('error', reject);
-      secure.once('secureConnect', () => {
-        resolve(secure.getPeerX509Certificate()?.subjectAltName);
-        secure.destroy();
-      });
-    });
+    const shown = await vi.waitFor(show, eventually);
     expect(shown).toBe('URI:spiffe://home.test/proxy');
   }, 90_000);
 });
