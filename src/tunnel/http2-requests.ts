@@ -21,6 +21,7 @@ import { readRequestHead } from '../http2/request-head.ts';
 import { outgoingResponse } from '../http2/response-head.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import { WireLink } from '../http2/wire-link.ts';
+import { abort } from './abort.ts';
 import { H2 } from './alpn.ts';
 import { Http2Pace } from './http2-pace.ts';
 import { Http2Request } from './http2-request.ts';
@@ -126,7 +127,7 @@ export class Http2Requests implements Requests {
 
   cut(): void {
     this.#phase = 'closed';
-    this.tunnel.connection.socket.resetAndDestroy();
+    abort(this.tunnel.connection);
     this.#stream.destroy();
   }
 

@@ -17,8 +17,8 @@ import { type HeadLimits, REQUEST_LIMITS } from '../http1/message-parser.ts';
 import { MessageReader } from '../http1/message-reader.ts';
 import { writeMessage } from '../http1/message-writer.ts';
 import { createRequestParser } from '../http1/request-parser.ts';
-import type { Connection } from '../listener/connection.ts';
 import { faultOf } from '../websocket/handshake.ts';
+import { abort } from './abort.ts';
 import { AwaitedBody } from './awaited-body.ts';
 import { HalfOpen } from './half-open.ts';
 import { type OpenTunnel, tunnelFor, within } from './open.ts';
@@ -160,7 +160,7 @@ export class TunnelRequests implements Requests {
       return;
     }
     this.#over = true;
-    this.tunnel.connection.socket.resetAndDestroy();
+    abort(this.tunnel.connection);
     this.#stream.destroy();
   }
 
@@ -290,12 +290,6 @@ export class TunnelRequests implements Requests {
       throw unreachable(error);
     }
   }
-}
-
-/** A unix socket knows no reset: a client of HTTP/1.0 cannot tell there that a body without a length was cut off. */
-function abort({ socket, way }: Connection): void {
-  if (way === 'unix') socket.destroy();
-  else socket.resetAndDestroy();
 }
 
 class TunnelRequest implements DownstreamRequest {
