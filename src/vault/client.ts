@@ -58,7 +58,7 @@ export interface VaultRead {
 export interface VaultClient {
   /** Logs in at `auth/<mount>/login`. The caller destroys the secrets in `proof`. */
   login(mount: string, proof: JsonBody, signal: AbortSignal): Promise<VaultToken>;
-  /** What there is to know of a token that somebody else made; it is `token` itself that comes back in it. */
+  /** What there is to know of a token that somebody else made, where it may look; it is `token` itself that comes back in it. */
   lookupSelf(token: Secret, signal: AbortSignal): Promise<VaultToken>;
   /** Where the answer was made that this token wraps. */
   wrappingPath(wrappingToken: Secret, signal: AbortSignal): Promise<string>;
@@ -195,11 +195,15 @@ class Client implements VaultClient {
 
   /**
    * A connection that broke says nothing about Vault. Repeating cannot leave a second credential behind: both would be
-   * children of the same token and end with it. A token with counted uses may be spent already, so it gets one try.
+   * children of the same token and end with it. A token with counted uses may be spent already, so it gets one try; so
+   * does a borrowed one, with which nothing ends.
    */
   async #afterBreak(error: unknown, call: Call, signal: AbortSignal): Promise<TransportReply> {
     const isRepeatable =
-      error instanceof EgressError && error.code === 'credential_unavailable' && (call.token?.numUses ?? 0) === 0;
+      error instanceof EgressError &&
+      error.code === 'credential_unavailable' &&
+      (call.token?.numUses ?? 0) === 0 &&
+      call.token?.isBorrowed !== true;
     if (!isRepeatable || signal.aborted) throw error;
     return this.#tryLater(call, signal);
   }

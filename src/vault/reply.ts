@@ -20,6 +20,8 @@ export interface VaultToken {
   /** How many calls it is good for; 0: any number. */
   readonly numUses: number;
   readonly kind: 'service' | 'batch';
+  /** Somebody else made it, and ends it: what is made with it does not end with a call of ours. */
+  readonly isBorrowed?: boolean;
   readonly policies: readonly string[];
   /** `X-Vault-Index` of the login, which later calls send back. */
   readonly index: string | null;
@@ -108,13 +110,17 @@ export const bareToken = (token: Secret, numUses: number): VaultToken => ({
   index: null,
 });
 
+/** Of somebody else, and nothing is known of its end. */
+export const borrowedToken = (token: Secret): VaultToken => ({ ...bareToken(token, 0), isBorrowed: true });
+
 /** Takes and zeroes `body`: what lookup-self says of `token`. Renewing it is its owner's. @throws EgressError `credential_invalid`. */
 export function borrowedTokenFrom(body: Buffer | null, token: Secret): VaultToken {
   return inReply(body, (reply) => {
     const data = reply.get('data');
     if (!(data instanceof Map)) throw wrong('has no data');
     return {
-      ...bareToken(token, wholeNumber(data, 'num_uses')),
+      ...borrowedToken(token),
+      numUses: wholeNumber(data, 'num_uses'),
       leaseDurationMs: wholeNumber(data, 'ttl') * 1000,
       kind: textOf(data.get('type')) === 'batch' ? 'batch' : 'service',
     };

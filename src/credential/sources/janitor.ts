@@ -105,13 +105,13 @@ export class Janitor {
       if (source === null) return 'unknown_source';
       const { client, revocation } = source;
       if (revocation === null) return 'no_role';
-      const { token, isBorrowed } = await revocation(self, this.#signal());
+      const token = await revocation(self, this.#signal());
       try {
         let reason: string | null = null;
         for (const orphan of orphans) reason = (await this.#revoke(client, token, orphan)) ?? reason;
         return reason;
       } finally {
-        if (!isBorrowed) await client.revokeSelf(token, this.#signal()).catch(() => {});
+        if (token.isBorrowed !== true) await client.revokeSelf(token, this.#signal()).catch(() => {});
         token.token.destroy();
       }
     } catch (thrown) {

@@ -1,6 +1,6 @@
 /**
  * Duty: a Vault token, obtained in the way that the source names.
- * In → Out: Workload → `HeldToken`.
+ * In → Out: Workload → `VaultToken`.
  * Holds: what proves who logs in is read anew for each login and destroyed after it; a wrapped secret id alone is kept, for it
  *   can be unwrapped only once; a token that somebody else owns is never revoked or renewed here.
  * Fails: `credential_unavailable`, `credential_denied`, `credential_invalid`.
@@ -8,9 +8,10 @@
  * Not here: what is read with the token (vault.ts).
  */
 import { readFile } from 'node:fs/promises';
-import { EgressError } from '../../core/errors.ts';
+import { EgressError, toEgressError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import type { VaultClient, VaultToken } from '../../vault/client.ts';
+import { borrowedToken } from '../../vault/reply.ts';
 import type { Workload } from '../../workload/workload.ts';
 import type { VaultLoginOptions } from '../options.ts';
 import { expandTemplate } from '../template.ts';
@@ -23,14 +24,8 @@ export interface VaultLoginParts extends Pick<SourceParts, 'clock' | 'ownUid' | 
   readonly secretIds: WrappedSecretIds;
 }
 
-export interface HeldToken {
-  /** Whoever got it destroys its secret. */
-  readonly token: VaultToken;
-  /** Somebody else made it, and ends it. */
-  readonly isBorrowed: boolean;
-}
-
-export type VaultLogin = (workload: Workload, signal: AbortSignal) => Promise<HeldToken>;
+/** Whoever got the token destroys its secret. @throws EgressError `credential_*`. */
+export type VaultLogin = (workload: Workload, signal: AbortSignal) => Promise<VaultToken>;
 
 type Options<K extends VaultLoginOptions['kind']> = Extract<VaultLoginOptions, { readonly kind: K }>;
 
@@ -40,10 +35,8 @@ const TOKEN_BYTE: ReadonlySet<number> = new Set(
 );
 
 export function createVaultLogin(options: VaultLoginOptions, parts: VaultLoginParts): VaultLogin {
-  return async (workload, signal) => {
-    if (options.kind === 'tokenFile') return borrow(options, parts, signal);
-    return { token: await logIn(options, parts, workload, signal), isBorrowed: false };
-  };
+  return async (workload, signal) =>
+    options.kind === 'tokenFile' ? borrow(options, parts, signal) : logIn(options, parts, workload, signal);
 }
 
 function logIn(
@@ -142,11 +135,17 @@ async function asRole(
   return client.login(mount, { role_id: roleId, secret_id: proof }, signal).finally(() => proof.destroy());
 }
 
-async function borrow({ file }: Options<'tokenFile'>, parts: VaultLoginParts, signal: AbortSignal): Promise<HeldToken> {
+/** Where its policy does not let it look at itself, nothing is known of its end, and that of the lease counts. */
+async function borrow(
+  { file }: Options<'tokenFile'>,
+  parts: VaultLoginParts,
+  signal: AbortSignal,
+): Promise<VaultToken> {
   const token = await keptSecret(file, parts, signal);
   try {
-    return { token: await parts.client.lookupSelf(token, signal), isBorrowed: true };
+    return await parts.client.lookupSelf(token, signal);
   } catch (thrown) {
+    if (toEgressError(thrown).code === 'credential_denied') return borrowedToken(token);
     token.destroy();
     throw thrown;
   }

@@ -10,7 +10,8 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import { EgressError, toEgressError } from '../../core/errors.ts';
-import type { VaultClient, VaultReply } from '../../vault/client.ts';
+import type { Secret } from '../../core/secret.ts';
+import type { VaultClient, VaultReply, VaultToken } from '../../vault/client.ts';
 import { destroySecrets } from '../../vault/json.ts';
 import type { Workload } from '../../workload/workload.ts';
 import type { DeliveryOrder } from '../credential.ts';
@@ -19,7 +20,7 @@ import type { VaultSourceOptions } from '../options.ts';
 import { type CredentialSource, destroyParts, type Grant } from '../source.ts';
 import { expandTemplate } from '../template.ts';
 import { type Parts, partsOf } from './credential-parts.ts';
-import type { HeldToken, VaultLogin } from './vault-login.ts';
+import type { VaultLogin } from './vault-login.ts';
 
 export interface VaultSourceParts {
   readonly options: VaultSourceOptions;
@@ -47,25 +48,55 @@ export function createVaultSource(parts: VaultSourceParts): CredentialSource {
 }
 
 async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: AbortSignal): Promise<Grant> {
+  const path = expandTemplate(source.options.path, workload);
+  const held = await hold(source, workload, signal);
+  const shown = held.token.isBorrowed === true ? held.token.token.clone() : null;
+  try {
+    return await grantWith(source, workload, held, path, signal);
+  } catch (thrown) {
+    if (shown === null || !isRefusal(thrown)) throw thrown;
+    const other = await hold(source, workload, signal);
+    // Its owner may have put another one in its place.
+    if (!isSame(other.token.token, shown)) return await grantWith(source, workload, other, path, signal);
+    other.token.token.destroy();
+    throw thrown;
+  } finally {
+    shown?.destroy();
+  }
+}
+
+interface HeldToken {
+  readonly token: VaultToken;
+  readonly endsAt: number;
+}
+
+async function hold({ login, clock }: VaultSourceParts, workload: Workload, signal: AbortSignal): Promise<HeldToken> {
+  const startMs = clock.monotonicMs();
+  const token = await login(workload, signal);
+  return { token, endsAt: endOfToken(startMs, token.leaseDurationMs) };
+}
+
+/** Takes ownership of the token. */
+async function grantWith(
+  source: VaultSourceParts,
+  workload: Workload,
+  { token, endsAt: tokenEndsAt }: HeldToken,
+  path: string,
+  signal: AbortSignal,
+): Promise<Grant> {
   const { options, client, clock } = source;
-  const path = expandTemplate(options.path, workload);
-  const loginAt = clock.monotonicMs();
-  const held = await source.login(workload, signal);
-  const { token } = held;
-  const tokenEndsAt = endOfToken(loginAt, token.leaseDurationMs);
   const note = noteIn(source, workload, tokenEndsAt, { accessor: token.accessor, leaseId: '' });
+  let leaseId: string | null = null;
   try {
     const readAt = clock.monotonicMs();
     const { method, parameters } = options;
     const isWhole = source.form === 'document';
     const reply = await client.read(token, path, { method, parameters, keepsDocument: isWhole }, signal);
-    const leaseEndsAt = endOf(readAt, leaseMs(reply));
+    leaseId = reply.leaseId === '' ? null : reply.leaseId;
     const grant = new VaultGrant(source, {
-      held,
-      reply,
+      ...{ workload, token, reply, tokenEndsAt },
       parts: isWhole ? wholeOf(reply) : partsOf(reply.data, options.fields),
-      tokenEndsAt,
-      leaseEndsAt,
+      leaseEndsAt: endOf(readAt, leaseMs(reply)),
       note: note ?? noteIn(source, workload, tokenEndsAt, { accessor: '', leaseId: reply.leaseId }),
     });
     if (grant.expiresAtMonotonicMs > clock.monotonicMs()) return grant;
@@ -75,10 +106,18 @@ async function fetchGrant(source: VaultSourceParts, workload: Workload, signal: 
     });
   } catch (thrown) {
     // Ends what the read may have left behind. Who waits is told at once where it was given up (../deadline.ts).
-    await endToken(source, held, null, note, AbortSignal.timeout(CLEANUP_MS)).catch(() => {});
+    await endToken(source, token, leaseId, note, AbortSignal.timeout(CLEANUP_MS)).catch(() => {});
     throw token.numUses === 1 ? withSingleUseHint(thrown) : thrown;
   }
 }
+
+/** 401 or 403: the token itself, not what it asked for. */
+function isRefusal(thrown: unknown): boolean {
+  const { code, retryAfterMs } = toEgressError(thrown);
+  return code === 'credential_denied' && retryAfterMs === null;
+}
+
+const isSame = (one: Secret, other: Secret): boolean => one.reveal().equals(other.reveal());
 
 /** Takes ownership of the reply's secrets. */
 function wholeOf({ data, document }: VaultReply): Parts {
@@ -118,7 +157,8 @@ function leaseMs(reply: VaultReply): number {
 }
 
 interface VaultGrantParts {
-  readonly held: HeldToken;
+  readonly workload: Workload;
+  readonly token: VaultToken;
   readonly reply: VaultReply;
   readonly parts: Parts;
   readonly tokenEndsAt: number;
@@ -133,15 +173,17 @@ class VaultGrant implements Grant {
   readonly expiresAtMonotonicMs: number;
   readonly renewable: boolean;
   readonly #source: VaultSourceParts;
-  readonly #held: HeldToken;
+  readonly #workload: Workload;
+  readonly #token: VaultToken;
   readonly #incrementMs: number;
   readonly #note: JournalNote | null;
   #tokenEndsAt: number;
 
-  constructor(source: VaultSourceParts, { held, reply, parts, tokenEndsAt, leaseEndsAt, note }: VaultGrantParts) {
-    const { token } = held;
+  constructor(source: VaultSourceParts, made: VaultGrantParts) {
+    const { workload, token, reply, parts, tokenEndsAt, leaseEndsAt, note } = made;
     this.#source = source;
-    this.#held = held;
+    this.#workload = workload;
+    this.#token = token;
     this.#incrementMs = reply.leaseDurationMs;
     this.#tokenEndsAt = tokenEndsAt;
     this.#note = note;
@@ -153,37 +195,68 @@ class VaultGrant implements Grant {
     this.renewable = reply.renewable && this.leaseId !== null && token.numUses === 0;
   }
 
-  async renew(signal: AbortSignal): Promise<number> {
+  renew(signal: AbortSignal): Promise<number> {
+    if (this.#token.isBorrowed !== true) return this.#renewWith(this.#token, signal);
+    return this.#withBorrowed(signal, async ({ token, endsAt }) => {
+      // Where there is another one now, nobody keeps the one alive that made the lease.
+      if (isSame(token.token, this.#token.token)) this.#endsLater(endsAt);
+      return this.#renewWith(token, signal);
+    });
+  }
+
+  async revoke(signal: AbortSignal): Promise<void> {
+    const { leaseId } = this;
+    if (this.#token.isBorrowed !== true || leaseId === null)
+      return endToken(this.#source, this.#token, leaseId, this.#note, signal);
+    this.#token.token.destroy();
+    try {
+      await this.#withBorrowed(signal, ({ token }) => this.#source.client.revokeLease(token, leaseId, signal));
+      this.#note?.end();
+    } catch (thrown) {
+      this.#note?.abandon();
+      throw thrown;
+    }
+  }
+
+  async #renewWith(token: VaultToken, signal: AbortSignal): Promise<number> {
     const { client, clock } = this.#source;
-    const { token, isBorrowed } = this.#held;
-    const tokenStartMs = clock.monotonicMs();
     // The lease ends with the token, so the token comes first. Where it had an end, no time more means none.
-    if (token.renewable)
-      this.#tokenEndsAt = endOf(tokenStartMs, (await client.renewToken(token, signal)).leaseDurationMs);
-    // Its owner may have renewed it.
-    if (isBorrowed)
-      this.#tokenEndsAt = endOfToken(tokenStartMs, (await client.lookupSelf(token.token, signal)).leaseDurationMs);
-    this.#note?.extend(Math.round(clock.now() + this.#tokenEndsAt - clock.monotonicMs()));
+    if (token.renewable) {
+      const tokenStartMs = clock.monotonicMs();
+      this.#endsLater(endOf(tokenStartMs, (await client.renewToken(token, signal)).leaseDurationMs));
+    }
     const startMs = clock.monotonicMs();
     const lease = await client.renewLease(token, this.leaseId ?? '', this.#incrementMs, signal);
     return Math.min(endOf(startMs, lease.leaseDurationMs), this.#tokenEndsAt);
   }
 
-  revoke(signal: AbortSignal): Promise<void> {
-    return endToken(this.#source, this.#held, this.leaseId, this.#note, signal);
+  #endsLater(tokenEndsAt: number): void {
+    const { clock } = this.#source;
+    this.#tokenEndsAt = tokenEndsAt;
+    this.#note?.extend(Math.round(clock.now() + tokenEndsAt - clock.monotonicMs()));
+  }
+
+  /** The one that its owner has put there by now: the one that made the lease may have ended. */
+  async #withBorrowed<T>(signal: AbortSignal, use: (held: HeldToken) => Promise<T>): Promise<T> {
+    const held = await hold(this.#source, this.#workload, signal);
+    try {
+      return await use(held);
+    } finally {
+      held.token.token.destroy();
+    }
   }
 }
 
 /** Revokes the token, and with it the lease; a batch token cannot be and a borrowed one is not, so its lease is. Destroys the token on every path. */
 async function endToken(
   source: VaultSourceParts,
-  { token, isBorrowed }: HeldToken,
+  token: VaultToken,
   leaseId: string | null,
   note: JournalNote | null,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    if (isBorrowed || token.kind === 'batch') {
+    if (token.isBorrowed === true || token.kind === 'batch') {
       if (leaseId !== null) await source.client.revokeLease(token, leaseId, signal);
     } else if (token.numUses !== 1) {
       await source.client.revokeSelf(token, signal);
