@@ -32,11 +32,12 @@ export interface LeaseCacheOptions {
 }
 
 /** Who obtains what all instances of a workload share: nobody among them. */
-const sharedBy = ({ name, spiffeId, placeholders, presented }: Workload): Workload => ({
+const sharedBy = ({ name, spiffeId, placeholders, presented, provenUntil }: Workload): Workload => ({
   ...{ name, spiffeId, placeholders },
   instance: null,
   evidence: [],
   ...(presented === undefined ? {} : { presented }),
+  ...(provenUntil === undefined ? {} : { provenUntil }),
 });
 
 /** In the names of leases of deliveries; no name of a document has it, so no permit can mean them. */

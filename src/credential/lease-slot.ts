@@ -86,7 +86,7 @@ export class LeaseSlot {
   #invalidatedAtMs = Number.NEGATIVE_INFINITY;
   #timer: ScheduledTask | null = null;
   #changedAt: number;
-  /** The workload as it came last: what it presented may end sooner than its lease. */
+  /** The workload with the newest that it presented, which may end sooner than its lease. */
   #latest: Workload;
 
   constructor(host: SlotHost, subject: SlotSubject, generation: number) {
@@ -117,9 +117,12 @@ export class LeaseSlot {
     };
   }
 
-  /** The same workload has come again. */
-  hear({ presented }: Workload): void {
-    if (presented !== undefined) this.#latest = { ...this.#latest, presented };
+  /** The same workload has come again, perhaps on an older tunnel: of what it presented the one that lasts longer counts. */
+  hear({ presented, provenUntil = Infinity }: Workload): void {
+    if (presented === undefined || provenUntil <= presentedUntil(this.#latest)) return;
+    this.#latest = { ...this.#latest, presented, provenUntil };
+    // What was refused was another proof.
+    if (this.#failure?.error.code === 'credential_denied') this.#failure = null;
   }
 
   /** No promise where the lease is there. @throws EgressError `credential_*`; `signal` gives up this call alone. */
@@ -371,6 +374,9 @@ export class LeaseSlot {
 
 /** The workload itself was refused, as opposed to a call that went wrong and may go right later. */
 const isFinal = (error: EgressError): boolean => error.code === 'credential_denied' && error.retryAfterMs === null;
+
+const presentedUntil = ({ presented, provenUntil = Infinity }: Workload): number =>
+  presented === undefined ? Number.NEGATIVE_INFINITY : provenUntil;
 
 const ignore = (): void => {};
 

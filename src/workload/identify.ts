@@ -10,13 +10,13 @@
 
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
-import { Secret } from '../core/secret.ts';
 import { createSpiffeId, type SpiffeId } from '../core/spiffe-id.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Attestation } from './attestation.ts';
 import { type Attestor, createSubject, type Subject, type VerifiedToken } from './attestor.ts';
 import { isInstanceToken, type KnownInstance } from './instances.ts';
 import type { SelectorKey, WorkloadIdentityOptions } from './options.ts';
+import { PresentedTokens } from './presented-tokens.ts';
 import { tokenIn } from './proxy-authorization.ts';
 import type { Placeholders, Workload } from './workload.ts';
 
@@ -58,8 +58,11 @@ class Registrar implements WorkloadStage {
   /** Those whose token can end before its time. */
   readonly #revocable = new WeakMap<Workload, VerifiedToken>();
 
+  readonly #presented: PresentedTokens;
+
   constructor(parts: IdentifyParts) {
     this.#parts = parts;
+    this.#presented = new PresentedTokens(parts.clock);
   }
 
   async identify({ connection, proxyAuthorization }: Arrival): Promise<Workload> {
@@ -117,8 +120,8 @@ class Registrar implements WorkloadStage {
     }
   }
 
-  /** `presented`: what was verified. */
-  async #byEvidence(subject: Subject, presented?: string): Promise<Workload> {
+  /** `text`: what was verified. */
+  async #byEvidence(subject: Subject, text?: string): Promise<Workload> {
     if (isContradictory(subject)) throw unidentified('token and certificate prove two identities');
     const evidence = new Evidence(subject, this.#parts.attestation.attestors);
     const matches = new Map<string, string[]>();
@@ -133,11 +136,13 @@ class Registrar implements WorkloadStage {
       throw unidentified(`${matches.size} identities match: ${names}`);
     }
     const found = await this.#workload(only[0], null, only[1]);
+    const { token } = subject;
+    const presented = token === null || text === undefined ? undefined : this.#presented.hold(text, token.expiresAt);
     const provenUntil = Math.min(subject.token?.expiresAt ?? Infinity, subject.connection.svidEndsAt ?? Infinity);
     const workload = {
       ...found,
       ...(provenUntil === Infinity ? {} : { provenUntil }),
-      ...(presented === undefined ? {} : { presented: Secret.copyOf(Buffer.from(presented, 'latin1')) }),
+      ...(presented === undefined ? {} : { presented }),
     };
     if (subject.token?.stillHolds !== undefined) this.#revocable.set(workload, subject.token);
     return workload;

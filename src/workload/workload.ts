@@ -14,7 +14,7 @@ export interface Workload {
   readonly placeholders: Placeholders;
   /** What was believed, for audit: `token`, `unix:uid=1001`, `process:name=python3`. */
   readonly evidence: readonly string[];
-  /** The token of its own by which it identified itself, for sources that pass it on; absent where it sent none. */
+  /** The token of its own by which it identified itself, for sources that pass it on, destroyed when it ends; absent where it sent none. */
   readonly presented?: Secret;
   /** Epoch `ms` at which what proved it ends; absent where that has no end of its own. */
   readonly provenUntil?: number;

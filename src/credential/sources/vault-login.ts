@@ -82,7 +82,15 @@ async function asItself(
     throw new EgressError('credential_denied', {
       detail: 'the workload did not identify itself by a token of its own, so there is none to log in with',
     });
-  return client.login(mount, { role: expandTemplate(role, workload), jwt: workload.presented }, signal);
+  if (workload.presented.isDestroyed)
+    // Not the end of the lease: the next request may bring another.
+    throw new EgressError('credential_denied', {
+      detail: 'the token by which the workload identified itself has ended; it must connect with a new one',
+      retryAfterMs: 1000,
+    });
+  const proof = { role: expandTemplate(role, workload) };
+  const jwt = workload.presented.clone();
+  return client.login(mount, { ...proof, jwt }, signal).finally(() => jwt.destroy());
 }
 
 async function asPod(

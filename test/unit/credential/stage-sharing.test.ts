@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../../src/core/secret.ts';
-import { away, CANARY, FakeSource, permit, workload } from './permits.ts';
+import { away, CANARY, FakeSource, permit, refused, workload } from './permits.ts';
 import {
   clock,
   events,
@@ -67,13 +67,37 @@ describe('limits', () => {
 });
 
 describe('what a workload presented', () => {
+  const presenting = (token: string, provenUntil?: number) =>
+    permit(
+      {
+        ...{ ...workload(), presented: Secret.copyOf(Buffer.from(token)) },
+        ...(provenUntil === undefined ? {} : { provenUntil }),
+      },
+      ...(['openai', 'vault', false] as const),
+    );
+  const seen = (): (string | undefined)[] => source.fetches.map((each) => each.workload.presented?.reveal().toString());
+
+  it('earlier does not come back with a request on an older tunnel', async () => {
+    stage.release(await obtain(presenting('first', 1_000)));
+    stage.release(await obtain(presenting('second', 2_000)));
+    stage.release(await obtain(presenting('first', 1_000)));
+    await clock.advance(50 * MINUTE);
+    await turn();
+    expect(seen()).toEqual(['first', 'second']);
+  });
+
+  it('and was refused is not held against another token, but against the same', async () => {
+    source.failure = refused();
+    expect((await failure(stage.obtain(presenting('first', 1_000), never))).code).toBe('credential_denied');
+    source.failure = null;
+    expect((await failure(stage.obtain(presenting('first', 1_000), never))).code).toBe('credential_denied');
+    stage.release(await obtain(presenting('second', 2_000)));
+    expect(seen()).toEqual(['first', 'second']);
+  });
+
   it('is that of the call, and of the last one where a lease is replaced later', async () => {
-    const presenting = (token: string) =>
-      permit({ ...workload(), presented: Secret.copyOf(Buffer.from(token)) }, 'openai', 'vault', false);
-    const seen = (): (string | undefined)[] =>
-      source.fetches.map((each) => each.workload.presented?.reveal().toString());
-    stage.release(await obtain(presenting('first')));
-    stage.release(await obtain(presenting('second')));
+    stage.release(await obtain(presenting('first', 1_000)));
+    stage.release(await obtain(presenting('second', 2_000)));
     stage.release(await obtain(permit(workload(), 'openai', 'vault', false)));
     expect(seen()).toEqual(['first']);
     await clock.advance(50 * MINUTE);

@@ -249,6 +249,24 @@ describe('a verified token', () => {
     expect((await workloads.describe('w', null)).presented).toBeUndefined();
   });
 
+  it('is held once, however many connections show it, and zeroed at its end', async () => {
+    const clock = new FakeClock();
+    const workloads = stage(byBoth, undefined, verifying({ ...proof, expiresAt: clock.now() + 60_000 }), clock);
+    const [one, other] = [
+      await workloads.identify(tunnelOf(connection, 'Bearer a.b.c')),
+      await workloads.identify(tunnelOf(connection, 'Bearer a.b.c')),
+    ];
+    expect(one.presented).toBe(other.presented);
+    const bytes = one.presented?.reveal();
+    await clock.advance(59_999);
+    expect(one.presented?.isDestroyed).toBe(false);
+    await clock.advance(1);
+    expect(one.presented?.isDestroyed).toBe(true);
+    expect(bytes?.every((byte) => byte === 0)).toBe(true);
+    const again = await workloads.identify(tunnelOf(connection, 'Bearer a.b.c'));
+    expect(again.presented).not.toBe(one.presented);
+  });
+
   it('is asked about again before each request where it can be revoked, and only on its own tunnel', async () => {
     let holds: boolean | Promise<boolean> = true;
     const workloads = stage(byBoth, undefined, verifying({ ...proof, stillHolds: () => holds }));
