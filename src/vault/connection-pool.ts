@@ -21,6 +21,7 @@ export class ConnectionPool {
   readonly #closed = new AbortController();
   /** Taken or being opened. */
   #used = 0;
+  #isRetired = false;
 
   constructor(open: Open) {
     this.#open = open;
@@ -46,11 +47,17 @@ export class ConnectionPool {
   /** The call is over; what cannot carry another one is ended. */
   give(connection: Connection): void {
     this.#busy.delete(connection);
-    if (connection.isUsable && !this.#closed.signal.aborted) {
+    if (connection.isUsable && !this.#closed.signal.aborted && !this.#isRetired) {
       this.#idle.push(connection);
       connection.rest(IDLE_MS);
     } else connection.destroy();
     this.#leave();
+  }
+
+  /** Takes no connection back any more: what is under way ends in peace, what rests ends now. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 
   /** Cuts everything. */

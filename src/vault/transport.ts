@@ -1,8 +1,9 @@
 /**
  * Duty: one HTTP call to Vault or OpenBao.
  * In → Out: method, path, token, body → status, the few header fields that count, and the bytes of a success.
- * Holds: a redirect is followed once, to a listed origin and the same place; environment proxies not used; each try has its deadline; token and body are written as
- *   bytes and zeroed behind the socket; a bounded number of connections, each used by one call at a time.
+ * Holds: a redirect is followed once, to a listed origin and the same place; environment proxies not used; each try has its deadline,
+ *   a redirect included; token and body are written as bytes and zeroed behind the socket; a bounded number of connections, each
+ *   used by one call at a time, and none that shows a certificate which was replaced.
  * Fails: `credential_unavailable`, `credential_invalid` (too large, encoded).
  * Source: RFC 9110; RFC 9112.
  * Not here: what a status means (status.ts), paths and replies (client.ts), bytes on the wire (connection.ts).
@@ -67,41 +68,64 @@ export interface Transport {
 const ORIGIN = /^(https?):\/\/([^/?#@\s]+)$/;
 const INDEX = /^[\x21-\x7e]{1,1024}$/;
 
-interface Origin {
-  /** As configured. */
-  readonly text: string;
-  readonly scheme: 'http' | 'https';
-  readonly authority: Authority;
-  readonly pool: ConnectionPool;
-}
-
 /** @throws EgressError `configuration_invalid` where the address is not an origin, or the roots are none. */
 export function openTransport(options: TransportOptions): Transport {
   const trust = new Trust(options);
-  const main = originOf(options.address, trust);
-  const others = (options.redirects ?? []).map((each) => originOf(each, trust));
+  const main = new Origin(options.address, trust);
+  const others = (options.redirects ?? []).map((each) => new Origin(each, trust));
   return {
     send: async (request, signal) => {
-      const reply = await send(main, options, request, signal);
+      const time = { signal, deadline: AbortSignal.timeout(options.timeoutMs) };
+      const reply = await send(main, options, request, time);
       const node =
         reply.location === null ? undefined : others.find(({ text }) => reply.location === text + request.target);
-      return node === undefined ? reply : send(node, options, request, signal);
+      return node === undefined ? reply : send(node, options, request, time);
     },
     close: async () => {
-      for (const { pool } of [main, ...others]) pool.close();
+      for (const each of [main, ...others]) each.close();
     },
   };
 }
 
-function originOf(address: string, trust: Trust): Origin {
-  const [, scheme, text = ''] = ORIGIN.exec(address) ?? [];
-  if (scheme !== 'http' && scheme !== 'https')
-    throw new EgressError('configuration_invalid', { detail: 'the Vault address is not like https://host:8200' });
-  const authority = parseAuthority(text, DEFAULT_PORT[scheme]);
-  const pool = new ConnectionPool(async (signal, onGone) =>
-    Connection.open({ authority, trust: scheme === 'https' ? await trust.current() : null }, signal, onGone),
-  );
-  return { text: address, scheme, authority, pool };
+/** One node, and the connections to it. */
+class Origin {
+  /** As configured. */
+  readonly text: string;
+  readonly scheme: 'http' | 'https';
+  readonly authority: Authority;
+  readonly #trust: Trust;
+  #current: { readonly trust: SecureContext | null; readonly pool: ConnectionPool } | null = null;
+  /** May have a call under way. */
+  #former: ConnectionPool | null = null;
+
+  /** @throws EgressError `configuration_invalid`, `authority_malformed`. */
+  constructor(address: string, trust: Trust) {
+    const [, scheme, text = ''] = ORIGIN.exec(address) ?? [];
+    if (scheme !== 'http' && scheme !== 'https')
+      throw new EgressError('configuration_invalid', { detail: 'the Vault address is not like https://host:8200' });
+    this.text = address;
+    this.scheme = scheme;
+    this.authority = parseAuthority(text, DEFAULT_PORT[scheme]);
+    this.#trust = trust;
+  }
+
+  /** Of connections that show what is there now: one that rests could show a certificate that was replaced. @throws EgressError */
+  async pool(): Promise<ConnectionPool> {
+    const trust = this.scheme === 'https' ? await this.#trust.current() : null;
+    if (this.#current?.trust === trust) return this.#current.pool;
+    this.#former?.close();
+    this.#former = this.#current?.pool ?? null;
+    this.#former?.retire();
+    const { authority } = this;
+    const pool = new ConnectionPool((signal, onGone) => Connection.open({ authority, trust }, signal, onGone));
+    this.#current = { trust, pool };
+    return pool;
+  }
+
+  close(): void {
+    this.#former?.close();
+    this.#current?.pool.close();
+  }
 }
 
 /** Whom to trust, and what to show; made anew when the client certificate changes. */
@@ -133,6 +157,8 @@ class Trust {
       this.#identity = identity;
       return this.#context;
     } catch {
+      // Between two writes they are no pair, and the one before them goes on.
+      if (this.#identity !== '') return this.#context;
       // The cause could show the key.
       throw new EgressError('credential_invalid', {
         detail: 'the client certificate of the credential source is no PEM, or its key is another’s',
@@ -147,13 +173,14 @@ async function send(
   origin: Origin,
   options: TransportOptions,
   request: TransportRequest,
-  signal: AbortSignal,
+  { signal, deadline }: { readonly signal: AbortSignal; readonly deadline: AbortSignal },
 ): Promise<TransportReply> {
-  const deadline = AbortSignal.timeout(options.timeoutMs);
   const both = AbortSignal.any([signal, deadline]);
+  let pool: ConnectionPool | null = null;
   let connection: Connection | null = null;
   try {
-    connection = await origin.pool.take(both);
+    pool = await origin.pool();
+    connection = await pool.take(both);
     const bytes = serialize(origin, options.namespace, request);
     const call = { method: request.method, bytes, maxBodyBytes: options.maxBodyBytes };
     return replyOf(await connection.exchange(call, both));
@@ -161,7 +188,7 @@ async function send(
     connection?.destroy();
     throw failureFrom(thrown, deadline.aborted, connection !== null);
   } finally {
-    if (connection !== null) origin.pool.give(connection);
+    if (connection !== null) pool?.give(connection);
   }
 }
 

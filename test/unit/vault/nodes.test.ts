@@ -67,6 +67,17 @@ describe('a standby that redirects', () => {
     expect(active.calls).toEqual([]);
   });
 
+  it('and the node behind it have one deadline together', async () => {
+    const [standby, active] = [await opened(), await opened()];
+    standby.on('auth/jwt/login', to(`${active.address}/v1/auth/jwt/login`));
+    active.login();
+    // Each within the second that a try has, and not both.
+    for (const vault of [standby, active]) vault.delayMs = 700;
+    await expect(
+      clientOf(standby, [active.address]).login('jwt', { role: 'agents', jwt }, signal()),
+    ).rejects.toMatchObject({ detail: 'the credential source did not answer in time' });
+  });
+
   it('is not followed a second time', async () => {
     const [standby, other] = [await opened(), await opened()];
     standby.on('auth/jwt/login', to(`${other.address}/v1/auth/jwt/login`));
@@ -159,7 +170,6 @@ describe('a client certificate', () => {
     vault.on('auth/cert/login', (response) => {
       const { socket } = (response as unknown as { req: IncomingMessage }).req;
       names.push(String((socket as TLSSocket).getPeerCertificate().subject.CN));
-      response.setHeader('connection', 'close');
       response.end(JSON.stringify({ auth: { client_token: 'hvs.cert', lease_duration: 60, num_uses: 0 } }));
     });
     return { vault, names, address: vault.address.replace('127.0.0.1', 'localhost') };
@@ -182,12 +192,17 @@ describe('a client certificate', () => {
     }
     const client = open(address, 'current');
     await client.login('cert', {}, signal());
-    for (const end of ['key', 'pem']) {
+    const replace = (end: string): void => {
       execFileSync('cp', ['-p', at(`two.${end}`), at(`next.${end}`)]);
       renameSync(at(`next.${end}`), at(`current.${end}`));
-    }
+    };
+    replace('key');
+    // No pair for a moment: what was there goes on.
+    await client.login('cert', {}, signal());
+    replace('pem');
+    // Although a connection rests that showed the first.
     await client.login('cert', { name: 'agents' }, signal());
-    expect(names).toEqual(['proxy-one', 'proxy-two']);
+    expect(names).toEqual(['proxy-one', 'proxy-one', 'proxy-two']);
   });
 
   it('that is missing leaves the handshake refused', async () => {
