@@ -8,6 +8,7 @@
  * Not here: whose credential it is and for how long (credential/).
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import { MAX_JSON_BYTES } from './json.ts';
@@ -31,6 +32,9 @@ export type { JsonObject, JsonValue } from './json.ts';
 export type { Renewal, VaultReply, VaultToken } from './reply.ts';
 export type { HealthState } from './status.ts';
 
+/** @throws EgressError `credential_unavailable` where the signal comes first. */
+export type Pause = (ms: number, signal: AbortSignal) => Promise<void>;
+
 export interface VaultClientOptions {
   /** Origin without path: `https://vault.internal:8200`. */
   readonly address: string;
@@ -40,6 +44,10 @@ export interface VaultClientOptions {
   readonly clientCertificate?: ClientCertificate;
   /** Other origins of the same Vault to which a call may be redirected, with its token; none where left out. */
   readonly redirects?: readonly string[];
+  /** For the age of a token; absent: a 403 is believed as soon as the token has worked once. */
+  readonly clock?: Pick<Clock, 'monotonicMs'>;
+  /** Between two tries; real time where left out, as for the calls themselves. */
+  readonly pause?: Pause;
   /** For one try; 2 s where left out. */
   readonly timeoutMs?: number;
   /** Largest reply in `bytes`; 256 KiB where left out, and at most. */
@@ -85,6 +93,8 @@ interface Call {
   readonly json: JsonBody | null;
 }
 
+/** A token is known to a standby a moment later than to the active node, whichever answered before. */
+const YOUNG_MS = 5_000;
 /** Long enough for a standby to catch up, short enough to fit twice into an exchange's deadline. */
 const RETRY_DELAY_MS = 150;
 
@@ -96,6 +106,7 @@ export function openVaultClient(options: VaultClientOptions): VaultClient {
       timeoutMs: options.timeoutMs ?? 2000,
       maxBodyBytes: Math.min(options.maxBodyBytes ?? MAX_JSON_BYTES, MAX_JSON_BYTES),
     }),
+    options,
   );
 }
 
@@ -103,15 +114,23 @@ class Client implements VaultClient {
   readonly #transport: Transport;
   /** Tokens that worked once: a 403 is meant from then on. */
   readonly #proven = new WeakSet<VaultToken>();
+  /** Until when a token is young, by the monotonic clock. */
+  readonly #youngUntil = new WeakMap<VaultToken, number>();
+  readonly #clock: VaultClientOptions['clock'];
+  readonly #pause: Pause;
 
-  constructor(transport: Transport) {
+  constructor(transport: Transport, { clock, pause = pauseFor }: VaultClientOptions) {
     this.#transport = transport;
+    this.#clock = clock;
+    this.#pause = pause;
   }
 
   async login(mount: string, proof: JsonBody, signal: AbortSignal): Promise<VaultToken> {
     const target = targetOf(`auth/${mount}/login`);
     const reply = await this.#call({ method: 'POST', target, token: null, json: proof }, signal);
-    return tokenFrom(reply.body, reply.index);
+    const token = tokenFrom(reply.body, reply.index);
+    if (this.#clock !== undefined) this.#youngUntil.set(token, this.#clock.monotonicMs() + YOUNG_MS);
+    return token;
   }
 
   async lookupSelf(token: Secret, signal: AbortSignal): Promise<VaultToken> {
@@ -183,7 +202,7 @@ class Client implements VaultClient {
     const reply = await this.#try(call, signal).catch((error: unknown) => this.#afterBreak(error, call, signal));
     const { status } = reply;
     const standing =
-      call.token === null ? null : { isUnproven: !this.#proven.has(call.token), numUses: call.token.numUses };
+      call.token === null ? null : { isUnproven: this.#isUnproven(call.token), numUses: call.token.numUses };
     const final = isWorthRetrying(status, standing) ? await this.#tryLater(call, signal) : reply;
     if (final.status !== 200 && final.status !== 204) {
       if (final.status === 500 && call.token !== null && (await this.#isStandby(signal))) throw standbyFailure();
@@ -191,6 +210,11 @@ class Client implements VaultClient {
     }
     if (call.token !== null) this.#proven.add(call.token);
     return final;
+  }
+
+  #isUnproven(token: VaultToken): boolean {
+    const isYoung = (this.#clock?.monotonicMs() ?? Infinity) < (this.#youngUntil.get(token) ?? 0);
+    return isYoung || !this.#proven.has(token);
   }
 
   /**
@@ -209,9 +233,7 @@ class Client implements VaultClient {
   }
 
   async #tryLater(call: Call, signal: AbortSignal): Promise<TransportReply> {
-    await delay(RETRY_DELAY_MS, undefined, { signal, ref: false }).catch(() => {
-      throw new EgressError('credential_unavailable', { detail: 'the call was given up', retryAfterMs: 1000 });
-    });
+    await this.#pause(RETRY_DELAY_MS, signal);
     return this.#try(call, signal);
   }
 
@@ -228,6 +250,11 @@ class Client implements VaultClient {
     }
   }
 }
+
+const pauseFor: Pause = (ms, signal) =>
+  delay(ms, undefined, { signal, ref: false }).catch(() => {
+    throw new EgressError('credential_unavailable', { detail: 'the call was given up', retryAfterMs: 1000 });
+  });
 
 /** @throws EgressError `credential_invalid` for empty, `.` and `..` segments, and for control characters. */
 function targetOf(path: string): string {

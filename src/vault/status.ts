@@ -83,8 +83,8 @@ export function standbyFailure(): EgressError {
 }
 
 /**
- * Whether the same call deserves one more try after a moment. A token that has never worked may be unknown to a standby
- * that lags behind, which is a 403 there; a token with a count of uses is always checked by the active node.
+ * Whether the same call deserves one more try after a moment. A token that has never worked, or is young, may be unknown to a
+ * standby that lags behind, which is a 403 there; a token with a count of uses is always checked by the active node.
  */
 export function isWorthRetrying(
   status: number,
@@ -94,12 +94,13 @@ export function isWorthRetrying(
   return status === 412 || (status === 403 && token !== null && token.isUnproven);
 }
 
-export type HealthState = 'active' | 'standby' | 'sealed' | 'uninitialised' | 'unknown';
+export type HealthState = 'active' | 'standby' | 'sealed' | 'uninitialised' | 'removed' | 'unknown';
 
 /** What sys/health says with its status alone. */
 export function healthOf(status: number): HealthState {
   if (status === 200) return 'active';
   if (status === 429 || status === 472 || status === 473 || status === 474) return 'standby';
   if (status === 501) return 'uninitialised';
+  if (status === 530) return 'removed';
   return status === 503 ? 'sealed' : 'unknown';
 }

@@ -129,7 +129,7 @@ export class SourceDirectory {
     const known = this.#clients.get(key);
     if (known !== undefined) return known;
     const client = openVaultClient({
-      ...{ address, namespace, redirects: redirects ?? [] },
+      ...{ address, namespace, redirects: redirects ?? [], clock: this.#options.clock },
       ...(caFile === null ? {} : { caPem: readRoots(caFile) }),
       ...(clientCertificate === undefined
         ? {}
