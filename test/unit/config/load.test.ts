@@ -45,10 +45,20 @@ describe('the examples', () => {
       'openai-vault.yaml',
       'quickstart.yaml',
       'tokens.yaml',
+      'vault-logins.yaml',
       'without-vault.yaml',
     ]));
 
-  it.each(examples)('%s loads without a warning', async (name) => {
+  it('the one that logs in to Vault as the proxy is warned of it, once', async () => {
+    const { sources, warnings } = await load(join(CONFIG, 'vault-logins.yaml'));
+    expect(sources.map((each) => (each.kind === 'vault' ? each.auth.kind : each.kind))).toEqual([
+      'forwarded',
+      'approle',
+    ]);
+    expect(warnings.map(({ path }) => path)).toEqual(['spec.vault.auth.approle']);
+  });
+
+  it.each(examples.filter((name) => name !== 'vault-logins.yaml'))('%s loads without a warning', async (name) => {
     const { policy, deliveries, warnings } = await load(join(CONFIG, name));
     expect(policy.bindings.length + deliveries.length).toBeGreaterThan(0);
     expect(warnings).toEqual([]);
