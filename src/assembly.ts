@@ -163,7 +163,11 @@ export function createExchangeStages(
 ): ExchangeStages & Pick<Path, 'forget'> {
   const { credential, metrics, log } = backing;
   const { limits } = backing.current.configuration.proxy;
-  const injection = createInjectionStage({ clock, maxBufferedBodyBytes: limits.maxBufferedBodyBytes });
+  const injection = createInjectionStage({
+    clock,
+    maxBufferedBodyBytes: limits.maxBufferedBodyBytes,
+    maxSignedChunkBytes: limits.maxSignedChunkBytes,
+  });
   const upstream = createUpstreamStage(backing.upstream, {
     ...{ issuingCa: backing.issuingCa, proxyLogin: backing.proxyLogin, clock },
   });

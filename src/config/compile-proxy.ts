@@ -167,7 +167,7 @@ function compileLimits(limits: NonNullable<Spec['limits']>, read: ProxyReader): 
   const ms = (key: Exclude<keyof typeof limits, `${'max' | 'min'}${string}`>, standard: number, max: number): number =>
     read.duration(['spec', 'limits', key], limits[key], standard, 100, max);
   const bytes = (
-    key: 'minBodyRate' | 'maxBufferedBody',
+    key: 'minBodyRate' | 'maxBufferedBody' | 'maxSignedChunk',
     standard: number,
     [min, max]: readonly [number, number],
   ): number => read.size(['spec', 'limits', key], limits[key], standard, min, max);
@@ -190,6 +190,7 @@ function compileLimits(limits: NonNullable<Spec['limits']>, read: ProxyReader): 
     maxLeasesPerWorkload: limits.maxLeasesPerWorkload ?? 64,
     maxLeasesPerSource: limits.maxLeasesPerSource ?? 20_000,
     maxBufferedBodyBytes: bytes('maxBufferedBody', 8 * MIB, [KIB, 256 * MIB]),
+    maxSignedChunkBytes: bytes('maxSignedChunk', MIB, [8 * KIB, 64 * MIB]),
     requestHead: compileRequestHead(limits, read),
   };
 }

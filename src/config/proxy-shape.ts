@@ -35,6 +35,7 @@ export const LIMITS = {
   maxLeasesPerWorkload: count(10_000).optional(),
   maxLeasesPerSource: count(1_000_000).optional(),
   maxBufferedBody: size.optional(),
+  maxSignedChunk: size.optional(),
   maxRequestHead: size.optional(),
   maxRequestFields: count(1_000).optional(),
   maxRequestTarget: size.optional(),

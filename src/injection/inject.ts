@@ -7,7 +7,6 @@
  * Fails: `placeholder_misplaced`, `insecure_scheme` (denials); `credential_invalid`, `configuration_invalid`; SigV4's codes.
  * Not here: whether the request may be made (policy/); bytes on the wire (http1/, upstream/).
  */
-import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
 import type { Field, SecretField } from '../core/headers.ts';
 import type { Body, RequestHead } from '../core/message.ts';
@@ -22,14 +21,10 @@ import { needlesOf } from './needles.ts';
 import type { CredentialSlot, InjectionOptions } from './options.ts';
 import { outgoingFields, outgoingHead, outgoingPath, schemeOf, targetOf } from './outgoing-head.ts';
 import { allPlaceholders, placeholderIn, secretPlaceholders } from './placeholder-guard.ts';
-import { type AuthorizedParts, createSigV4Injection, type SigV4Injection } from './sigv4/authorize.ts';
+import { type AuthorizedParts, createSigV4Injection, type SigV4Injection, type SigV4Parts } from './sigv4/authorize.ts';
 import { emptySlots, type UsedSlot } from './slots.ts';
 
-export interface InjectionStageOptions {
-  readonly clock: Clock;
-  /** Of a body that must be seen whole to be signed. */
-  readonly maxBufferedBodyBytes: number;
-}
+export type InjectionStageOptions = SigV4Parts;
 
 export interface InjectedRequest {
   readonly head: RequestHead;
@@ -140,12 +135,11 @@ function sign(
   const place = placeholderIn(outgoing, targetOf(path, head.query), secretPlaceholders(facts.workload.placeholders));
   if (place !== null)
     return misplaced(facts, place, 'a request to AWS is signed with the placeholder, it never carries it');
-  const asSigned = ({ fields, payload, secretFields, injected }: AuthorizedParts): AuthorizedRequest => {
-    const parts = { fields, path, query: head.query, framing: payload.framing };
-    // A body that was read already is not waited for.
-    const outgoingHeadOf = payload.mode === 'buffered-payload' ? { ...head, expectsContinue: false } : head;
+  const asSigned = ({ fields, query, body, payload, secretFields, injected }: AuthorizedParts): AuthorizedRequest => {
+    const parts = { fields, path, query, framing: payload.framing };
+    // A body that was read already has been asked for.
+    const outgoingHeadOf = payload.body === request.body ? head : { ...head, expectsContinue: false };
     const sent = outgoingHead(outgoingHeadOf, facts.authority, parts);
-    const { body } = payload;
     return { permit, credential, head: sent, secretFields, body, needles: needlesOf(credential), injected };
   };
   const signed = sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });

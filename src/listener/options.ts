@@ -34,6 +34,8 @@ export interface LimitsOptions {
   readonly maxLeasesPerSource: number;
   /** Of a request body that must be seen whole before it can be sent. */
   readonly maxBufferedBodyBytes: number;
+  /** Of a chunk or event that is signed for itself: it is held until its signature has been verified. */
+  readonly maxSignedChunkBytes: number;
   readonly requestHead: HeadLimits;
 }
 

@@ -3,95 +3,162 @@
  * In → Out: request as received, outgoing fields, credential → signed fields, the body to send, what was done.
  * Holds: cheap checks come before the body is read; the signature is made only for a scope and a host that the binding
  *   names, and only after the placeholder signature verified.
- * Fails: `signing_unsupported`, `client_signature_invalid`, `request_body_too_large`, `credential_invalid`.
+ * Fails: `signing_unsupported`, `client_signature_invalid`, `request_malformed`, `request_body_too_large`,
+ *   `credential_invalid`.
  * Not here: which binding (policy/); hop-by-hop fields (../outgoing-head.ts).
  */
 import type { Clock } from '../../core/clock.ts';
 import { EgressError } from '../../core/errors.ts';
-import type { Field } from '../../core/headers.ts';
-import type { Secret } from '../../core/secret.ts';
+import { type Field, HeaderList } from '../../core/headers.ts';
+import type { Body, RequestHead } from '../../core/message.ts';
 import type { Credential } from '../../credential/credential.ts';
 import type { Permit } from '../../policy/permit.ts';
-import { optionalPart, requiredPart } from '../secret-bytes.ts';
-import { parseClientAuthorization } from './authorization-grammar.ts';
+import { type ClientAuthorization, parseClientAuthorization } from './authorization-grammar.ts';
 import { canonicalPath, canonicalQuery } from './canonical-request.ts';
-import { chunkChain } from './chunk-chain.ts';
-import { decodedLength, type Payload, type PayloadMode, type PayloadRequest, readPayload } from './payload-mode.ts';
+import { Chain, type Seed } from './chain.ts';
+import { clientPair, signingCredential } from './parties.ts';
+import { type Payload, type PayloadRequest, readPayload } from './payload-mode.ts';
+import { ResignedBody } from './resigned-body.ts';
 import { checkScope, isS3, type SigV4Options } from './scope.ts';
+import { algorithmOf } from './scope-text.ts';
 import { type SignedRequest, type SigningCredential, signRequest } from './sign.ts';
 import { SignedChunks } from './signed-chunks.ts';
-import { SigningKeyCache } from './signing-key.ts';
-import { checkClientKey, placeholderSigner, verifyClientSignature } from './verify-client.ts';
+import { SignedEvents } from './signed-events.ts';
+import { type KeyPair, SigningKeys } from './signing-keys.ts';
+import { checkLifetime, verifyClientSignature } from './verify-client.ts';
+
+export interface SigV4Parts {
+  readonly clock: Clock;
+  /** Of a body that must be seen whole to be signed. */
+  readonly maxBufferedBodyBytes: number;
+  /** Of a chunk or event that carries a signature: it is held until that is verified. */
+  readonly maxSignedChunkBytes: number;
+}
 
 export interface AuthorizedParts extends SignedRequest {
+  readonly query: string | null;
   readonly payload: Payload;
+  /** The payload's, with signatures of its own where it has any. */
+  readonly body: Body;
   readonly injected: string;
 }
 
+export interface Outgoing {
+  /** Without hop-by-hop ones, Host first. */
+  readonly fields: readonly Field[];
+  readonly path: string;
+}
+
 export interface SigV4Injection {
-  /**
-   * At once where the body need not be read. `outgoing`: fields without hop-by-hop ones, Host first; path and query as received.
-   * @throws EgressError
-   */
+  /** At once where the body need not be read. @throws EgressError */
   authorize(
     permit: Permit,
     credential: Credential,
     options: SigV4Options,
     request: PayloadRequest,
-    outgoing: { readonly fields: readonly Field[]; readonly path: string },
+    outgoing: Outgoing,
   ): AuthorizedParts | Promise<AuthorizedParts>;
 }
 
-const ACCESS_KEY_ID = /^[A-Za-z0-9_]{16,128}$/;
-
-export function createSigV4Injection(parts: {
-  readonly clock: Clock;
-  readonly maxBufferedBodyBytes: number;
-}): SigV4Injection {
-  const placeholderKeys = new SigningKeyCache();
-  const keys = new SigningKeyCache();
-  return {
-    authorize: (permit, credential, options, request, outgoing) => {
-      const { head } = request;
-      const { authority, workload } = permit.facts;
-      const client = parseClientAuthorization(head.headers, head.query);
-      checkClientKey(client, workload.placeholders);
-      checkScope(client.scope, options, authority.host);
-      const withPayload = (payload: Payload): AuthorizedParts => {
-        const query = canonicalQuery(head.query);
-        const asReceived = { query, payloadHash: payload.hash };
-        const verified = verifyClientSignature(head, client, workload.placeholders, asReceived, placeholderKeys);
-        const unsigned = {
-          method: head.method,
-          path: outgoing.path === head.path ? verified.path : canonicalPath(outgoing.path, verified.encoding),
-          query,
-          fields: withPayloadHash(outgoing.fields, payload, isS3(client.scope)),
-          payloadHash: payload.hash,
-        };
-        const signed = { names: client.signedNames, headers: head.headers };
-        const now = parts.clock.now();
-        const own = signingCredential(credential);
-        const { fields, secretFields, seed } = signRequest(unsigned, signed, client.scope, own, keys, now);
-        const { service, region } = client.scope;
-        const injected = `sigv4 ${service}/${region} ${payload.mode}`;
-        if (!isChained(payload.mode)) return { fields, secretFields, seed, payload, injected };
-        const body = new SignedChunks(payload.body, {
-          received: chunkChain(verified.seed, placeholderSigner(workload.placeholders, verified.seed, placeholderKeys)),
-          sent: chunkChain(seed, (text) => keys.keyFor(own.owner, own.secretAccessKey, seed.scope).sign(text)),
-          hasTrailer: payload.mode === 'streaming-signed-payload-trailer',
-          decodedLength: decodedLength(head.headers),
-          maxChunkBytes: parts.maxBufferedBodyBytes,
-        });
-        return { fields, secretFields, seed, payload: { ...payload, body }, injected };
-      };
-      const payload = readPayload(request, parts.maxBufferedBodyBytes);
-      return payload instanceof Promise ? payload.then(withPayload) : withPayload(payload);
-    },
-  };
+/** One request on its way, all that can be known of it without its body. */
+interface Presented {
+  readonly client: ClientAuthorization;
+  readonly received: RequestHead;
+  /** Fields that stood in the query are fields again. */
+  readonly head: RequestHead;
+  readonly outgoing: Outgoing;
+  readonly clientPair: KeyPair;
+  readonly own: SigningCredential;
 }
 
-const isChained = (mode: PayloadMode): boolean =>
-  mode === 'streaming-signed-payload' || mode === 'streaming-signed-payload-trailer';
+export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
+  const clientKeys = new SigningKeys();
+  const keys = new SigningKeys();
+  return {
+    authorize: (permit, credential, options, request, outgoing) => {
+      const { authority, workload } = permit.facts;
+      const client = parseClientAuthorization(request.head, options.presigned === true);
+      const pair = clientPair(client.accessKeyId, workload.placeholders);
+      const head = client.presigned === null ? request.head : unhoisted(request.head, client.presigned.fields);
+      checkScope(client.scope, head.headers.getAll('x-amz-region-set'), options, authority.host);
+      if (client.presigned !== null) checkPresigned(client, request.head, parts.clock.now());
+      const own = signingCredential(credential);
+      const presented = { client, received: request.head, head, outgoing, clientPair: pair, own };
+      const isUnsigned = client.presigned !== null && isS3(client.scope);
+      const payload = readPayload(
+        client.presigned === null ? request : { ...request, head },
+        isUnsigned,
+        parts.maxBufferedBodyBytes,
+      );
+      return payload instanceof Promise
+        ? payload.then((read) => signPresented(presented, read))
+        : signPresented(presented, payload);
+    },
+  };
+
+  function signPresented(presented: Presented, payload: Payload): AuthorizedParts {
+    const { client, received, head, outgoing, own } = presented;
+    checkLinks(client, payload);
+    const sentQuery = client.presigned === null ? received.query : client.presigned.query;
+    const query = canonicalQuery(sentQuery);
+    const asReceived = { query: client.presigned?.signedQuery ?? query, payloadHash: payload.hash };
+    const verified = verifyClientSignature(received, client, presented.clientPair, asReceived, clientKeys);
+    const fields = client.presigned === null ? outgoing.fields : [...outgoing.fields, ...client.presigned.fields];
+    const unsigned = {
+      method: received.method,
+      path: outgoing.path === received.path ? verified.path : canonicalPath(outgoing.path, verified.encoding),
+      query,
+      fields: withPayloadHash(fields, payload, isS3(client.scope)),
+      payloadHash: payload.hash,
+    };
+    const names = { names: client.signedNames, headers: head.headers };
+    const signed = signRequest(unsigned, names, client.scope, own, keys, parts.clock.now());
+    return {
+      ...signed,
+      query: sentQuery,
+      payload,
+      body: bodyOf(presented, payload, verified.seed, signed.seed),
+      injected: `sigv4 ${placeOf(client)} ${payload.mode}`,
+    };
+  }
+
+  function bodyOf({ clientPair: pair, own }: Presented, payload: Payload, theirs: Seed, ours: Seed): Body {
+    const { links, body } = payload;
+    if (links === null) return body;
+    const before = new Chain(clientKeys, pair, theirs);
+    const after = new Chain(keys, own, ours);
+    const max = parts.maxSignedChunkBytes;
+    const rewriter =
+      links.of === 'chunks'
+        ? new SignedChunks(before, after, links.stream, { maxChunkBytes: max })
+        : new SignedEvents(before, after, parts.clock, { maxEventBytes: max });
+    return new ResignedBody(body, rewriter);
+  }
+}
+
+/** @throws EgressError `signing_unsupported`, `client_signature_invalid`. */
+function checkPresigned(client: ClientAuthorization, head: RequestHead, nowMs: number): void {
+  if (head.upgrade !== undefined) {
+    const detail = 'a presigned WebSocket cannot be signed again: its frames are chained to the signature in the URL';
+    throw new EgressError('signing_unsupported', { detail });
+  }
+  checkLifetime(client, nowMs);
+}
+
+/** @throws EgressError `signing_unsupported`. */
+function checkLinks({ scope, presigned }: ClientAuthorization, { links }: Payload): void {
+  if (links === null || (links.algorithm === algorithmOf(scope) && presigned === null)) return;
+  const detail = 'the signatures in the body are of another kind than that of the request';
+  throw new EgressError('signing_unsupported', { detail });
+}
+
+function unhoisted(head: RequestHead, fields: readonly Field[]): RequestHead {
+  if (fields.some(({ key }) => head.headers.has(key))) {
+    const detail = 'an X-Amz-* field stands in the head and in the presigned query';
+    throw new EgressError('client_signature_invalid', { detail });
+  }
+  return { ...head, headers: new HeaderList([...head.headers.fields, ...fields]) };
+}
 
 /** S3 takes no request without the header; other services need none. */
 function withPayloadHash(fields: readonly Field[], { hash }: Payload, needsHeader: boolean): readonly Field[] {
@@ -99,29 +166,7 @@ function withPayloadHash(fields: readonly Field[], { hash }: Payload, needsHeade
   return [...fields, { name: 'X-Amz-Content-Sha256', key: 'x-amz-content-sha256', value: hash }];
 }
 
-const signingCredentials = new WeakMap<Credential, SigningCredential>();
-
-/** @throws EgressError `credential_invalid`, `secret_destroyed` */
-function signingCredential(credential: Credential): SigningCredential {
-  const known = signingCredentials.get(credential);
-  if (known !== undefined && !known.secretAccessKey.isDestroyed) return known;
-  // The id of a key is public: it stands in every signature.
-  const accessKeyId = requiredPart(credential, 'accessKeyId').reveal().toString('latin1');
-  if (!ACCESS_KEY_ID.test(accessKeyId))
-    throw new EgressError('credential_invalid', { detail: 'malformed access key id' });
-  const checked: SigningCredential = {
-    owner: credential.key,
-    accessKeyId,
-    secretAccessKey: requiredPart(credential, 'secretAccessKey'),
-    sessionToken: visible(optionalPart(credential, 'sessionToken')),
-  };
-  signingCredentials.set(credential, checked);
-  return checked;
-}
-
-/** Blanks would be folded by AWS before it checks the signature, and not by us. */
-function visible(token: Secret | null): Secret | null {
-  if (token?.reveal().some((byte) => byte <= 0x20 || byte > 0x7e) === true)
-    throw new EgressError('credential_invalid', { detail: 'the session token has a byte outside visible ASCII' });
-  return token;
+/** `s3/us-east-1`, `s3/sigv4a`, and whether it was presigned. */
+function placeOf({ scope: { service, region }, presigned }: ClientAuthorization): string {
+  return `${service}/${region ?? 'sigv4a'}${presigned === null ? '' : ' presigned'}`;
 }

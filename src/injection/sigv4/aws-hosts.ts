@@ -12,6 +12,8 @@ export interface AwsHost {
   readonly services: readonly string[];
   /** Null: every region answers there (S3 Transfer Acceleration). */
   readonly region: string | null;
+  /** Multi-region access points of S3 and global endpoints of EventBridge: SigV4A alone. */
+  readonly isMultiRegion?: true;
 }
 
 interface Partition {
@@ -123,9 +125,17 @@ const FOREIGN: ReadonlySet<string> = new Set([
   'internal',
 ]);
 
+/** `<alias>.mrap.accesspoint.s3-global.amazonaws.com`, `<id>.endpoint.events.amazonaws.com` → service. */
+const MULTI_REGION: readonly (readonly [pattern: RegExp, service: string])[] = [
+  [/^[a-z0-9-]+\.mrap\.accesspoint\.s3-global\./, 's3'],
+  [/^[a-z0-9-]+(?:\.[a-z0-9-]+)?\.endpoint\.events\./, 'events'],
+];
+
 export function awsHostOf(host: string): AwsHost | null {
   const partition = PARTITIONS.find(({ suffix }) => host.endsWith(suffix));
   if (partition === undefined) return null;
+  const multiRegion = MULTI_REGION.find(([pattern]) => pattern.test(host));
+  if (multiRegion !== undefined) return { services: [multiRegion[1]], region: null, isMultiRegion: true };
   const labels = host
     .slice(0, -partition.suffix.length)
     .split('.')

@@ -1,25 +1,28 @@
 /**
  * Duty: how the body stands in the signature, by what the client announced in X-Amz-Content-Sha256.
  * In → Out: head, body → mode, payload hash, the body to send.
- * Holds: a body is buffered only where no hash was announced; signed chunks are signed anew as they flow (signed-chunks.ts), every
- *   other mode passes it on untouched.
- * Fails: `signing_unsupported` (signed events, contradictions), `request_body_too_large`.
- * Source: S3 API, sigv4-auth-using-authorization-header, sigv4-streaming-trailers.
- * Not here: checking the body against the hash; AWS does.
+ * Holds: a body is buffered only where no hash was announced; what carries signatures itself is marked for them to be made
+ *   anew, in every other mode it passes untouched.
+ * Fails: `signing_unsupported` (contradictions, unknown modes), `request_malformed`, `request_body_too_large`.
+ * Source: S3 API, sigv4-auth-using-authorization-header, sigv4-streaming, sigv4-streaming-trailers.
+ * Not here: checking the body against the hash; AWS does. The signatures in the body (signed-chunks.ts, signed-events.ts).
  */
 import { hash } from 'node:crypto';
 import { EgressError } from '../../core/errors.ts';
 import type { HeaderList } from '../../core/headers.ts';
 import { type Body, bodyOf, collectBody, EMPTY_BODY, type Framing, type RequestHead } from '../../core/message.ts';
-import { EMPTY_HASH } from './chunk-chain.ts';
+import type { Algorithm } from './scope-text.ts';
+import type { ChunkedStream } from './signed-chunks.ts';
 
+/** As the audit names it. */
 export type PayloadMode =
   | 'signed-payload'
   | 'buffered-payload'
   | 'unsigned-payload'
-  | 'streaming-signed-payload'
-  | 'streaming-signed-payload-trailer'
-  | 'streaming-unsigned-payload-trailer';
+  | 'streaming-unsigned-payload-trailer'
+  | 'signed-chunks'
+  | 'signed-chunks-trailer'
+  | 'signed-events';
 
 export interface Payload {
   readonly mode: PayloadMode;
@@ -27,7 +30,13 @@ export interface Payload {
   readonly hash: string;
   readonly body: Body;
   readonly framing: Framing;
+  /** Signatures in the body; null where it has none. */
+  readonly links: Links | null;
 }
+
+export type Links =
+  | { readonly of: 'chunks'; readonly algorithm: Algorithm; readonly stream: ChunkedStream }
+  | { readonly of: 'events'; readonly algorithm: Algorithm };
 
 export interface PayloadRequest {
   readonly head: RequestHead;
@@ -36,54 +45,73 @@ export interface PayloadRequest {
   continue(): void;
 }
 
+type Announced = Pick<Payload, 'mode' | 'hash' | 'links'>;
+
 const HEX_HASH = /^[0-9a-f]{64}$/;
+const EMPTY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+const UNSIGNED = 'UNSIGNED-PAYLOAD';
+const CHUNKED = /^STREAMING-(AWS4-HMAC-SHA256|AWS4-ECDSA-P256-SHA256)-PAYLOAD(-TRAILER)?$/;
+const LENGTH = /^(?:0|[1-9][0-9]{0,14})$/;
 
 const unsupported = (detail: string): EgressError => new EgressError('signing_unsupported', { detail });
 
-/** Null where nothing is announced. @throws EgressError `signing_unsupported`. */
-export function announcedMode(headers: HeaderList): { readonly mode: PayloadMode; readonly hash: string } | null {
+/** Null where nothing is announced. @throws EgressError `signing_unsupported`, `request_malformed`. */
+export function announcedMode(headers: HeaderList): Announced | null {
   const [announced, another] = headers.getAll('x-amz-content-sha256');
   if (announced === undefined) return null;
   if (another !== undefined) throw unsupported('X-Amz-Content-Sha256 is repeated');
-  if (HEX_HASH.test(announced)) return { mode: 'signed-payload', hash: announced };
-  if (announced === 'UNSIGNED-PAYLOAD') {
+  if (HEX_HASH.test(announced)) return { mode: 'signed-payload', hash: announced, links: null };
+  if (announced === UNSIGNED) {
     if (isAwsChunked(headers)) throw unsupported('aws-chunked cannot be combined with UNSIGNED-PAYLOAD');
-    return { mode: 'unsigned-payload', hash: announced };
+    return { mode: 'unsigned-payload', hash: announced, links: null };
   }
   if (announced === 'STREAMING-UNSIGNED-PAYLOAD-TRAILER')
-    return { mode: 'streaming-unsigned-payload-trailer', hash: announced };
-  if (announced === 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD') return { mode: 'streaming-signed-payload', hash: announced };
-  if (announced === 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER')
-    return { mode: 'streaming-signed-payload-trailer', hash: announced };
-  throw unsupported(otherMode(announced));
+    return { mode: 'streaming-unsigned-payload-trailer', hash: announced, links: null };
+  if (announced === 'STREAMING-AWS4-HMAC-SHA256-EVENTS')
+    return { mode: 'signed-events', hash: announced, links: { of: 'events', algorithm: 'AWS4-HMAC-SHA256' } };
+  const [isChunked, algorithm, trailer] = CHUNKED.exec(announced) ?? [];
+  if (isChunked === undefined)
+    throw unsupported(
+      'X-Amz-Content-Sha256 is neither a SHA-256 in lower-case hex nor a mode that can be signed again',
+    );
+  const stream = { decodedLength: decodedLength(headers), hasTrailer: trailer !== undefined };
+  return {
+    mode: stream.hasTrailer ? 'signed-chunks-trailer' : 'signed-chunks',
+    hash: announced,
+    links: { of: 'chunks', algorithm: algorithm as Algorithm, stream },
+  };
 }
 
-function otherMode(announced: string): string {
-  if (/^STREAMING-AWS4-HMAC-SHA256-EVENTS$/.test(announced)) return 'signed event streams are not supported';
-  if (/^STREAMING-AWS4-ECDSA-/.test(announced)) return 'SigV4A chunk signatures are not supported';
-  return 'X-Amz-Content-Sha256 is neither a SHA-256 in lower-case hex nor a mode that can be signed again';
-}
-
-const LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
-
-/** What signed chunks must hold together. @throws EgressError `signing_unsupported` where it is not said. */
-export function decodedLength(headers: HeaderList): number {
-  const [given, another] = headers.getAll('x-amz-decoded-content-length');
-  if (given === undefined || another !== undefined || !LENGTH.test(given))
-    throw unsupported('signed chunks need one X-Amz-Decoded-Content-Length');
-  return Number(given);
+function decodedLength(headers: HeaderList): number {
+  const [length = '', another] = headers.getAll('x-amz-decoded-content-length');
+  if (another === undefined && LENGTH.test(length)) return Number(length);
+  throw new EgressError('request_malformed', {
+    detail: 'X-Amz-Decoded-Content-Length is missing, repeated or no number',
+  });
 }
 
 const isAwsChunked = (headers: HeaderList): boolean =>
   headers.getAll('content-encoding').some((value) => value.toLowerCase().includes('aws-chunked'));
 
-/** At once where nothing must be read. @throws EgressError `signing_unsupported`, `request_body_too_large`, and what reading the body throws. */
-export function readPayload(request: PayloadRequest, maxBufferedBodyBytes: number): Payload | Promise<Payload> {
+/**
+ * At once where nothing must be read. `isUnsigned`: where nothing is announced, nothing is signed of the body.
+ * @throws EgressError `signing_unsupported`, `request_malformed`, `request_body_too_large`, and what reading the body throws.
+ */
+export function readPayload(
+  request: PayloadRequest,
+  isUnsigned: boolean,
+  maxBufferedBodyBytes: number,
+): Payload | Promise<Payload> {
   const { head, body } = request;
+  const { framing } = head;
   const announced = announcedMode(head.headers);
-  if (announced !== null) return { ...announced, body, framing: head.framing };
-  const isEmpty = head.framing.kind === 'none' || (head.framing.kind === 'length' && head.framing.length === 0);
-  if (isEmpty) return { mode: 'signed-payload', hash: EMPTY_HASH, body: EMPTY_BODY, framing: head.framing };
+  if (announced !== null) {
+    const { mode, hash: announcedHash, links } = announced;
+    return { mode, hash: announcedHash, links, body, framing };
+  }
+  if (isUnsigned) return { mode: 'unsigned-payload', hash: UNSIGNED, links: null, body, framing };
+  const isEmpty = framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0);
+  if (isEmpty) return { mode: 'signed-payload', hash: EMPTY_HASH, links: null, body: EMPTY_BODY, framing };
   if ((body.length ?? 0) > maxBufferedBodyBytes) throw tooLarge(maxBufferedBodyBytes);
   return bufferPayload(request, maxBufferedBodyBytes);
 }
@@ -94,7 +122,7 @@ async function bufferPayload(request: PayloadRequest, maxBufferedBodyBytes: numb
   const bytes = await collectBody(body, maxBufferedBodyBytes);
   if (bytes === null) throw tooLarge(maxBufferedBodyBytes);
   const framing: Framing = { kind: 'length', length: bytes.length };
-  return { mode: 'buffered-payload', hash: hash('sha256', bytes, 'hex'), body: bodyOf(bytes), framing };
+  return { mode: 'buffered-payload', hash: hash('sha256', bytes, 'hex'), links: null, body: bodyOf(bytes), framing };
 }
 
 const tooLarge = (maxBytes: number): EgressError =>

@@ -6,7 +6,8 @@
 export interface Scope {
   /** `YYYYMMDD`, UTC. */
   readonly date: string;
-  readonly region: string;
+  /** Null: SigV4A, whose regions stand in X-Amz-Region-Set. */
+  readonly region: string | null;
   /** Signing name. */
   readonly service: string;
 }
@@ -14,11 +15,23 @@ export interface Scope {
 /** A scope is used again and again. */
 const texts = new WeakMap<Scope, string>();
 
-/** `20150830/us-east-1/iam/aws4_request` */
+export interface RegionalScope extends Scope {
+  readonly region: string;
+}
+
+export type Algorithm = 'AWS4-HMAC-SHA256' | 'AWS4-ECDSA-P256-SHA256';
+
+export const isRegional = (scope: Scope): scope is RegionalScope => scope.region !== null;
+
+export const algorithmOf = (scope: Scope): Algorithm =>
+  isRegional(scope) ? 'AWS4-HMAC-SHA256' : 'AWS4-ECDSA-P256-SHA256';
+
+/** `20150830/us-east-1/iam/aws4_request`; in SigV4A `20150830/s3/aws4_request`. */
 export function scopeText(scope: Scope): string {
   let text = texts.get(scope);
   if (text === undefined) {
-    text = `${scope.date}/${scope.region}/${scope.service}/aws4_request`;
+    const { date, region, service } = scope;
+    text = `${date}/${region === null ? '' : `${region}/`}${service}/aws4_request`;
     texts.set(scope, text);
   }
   return text;
@@ -49,4 +62,12 @@ export function amzDateOf(epochMs: number): string {
     last = { second, text };
   }
   return last.text;
+}
+
+const AMZ_DATE = /^([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z$/;
+
+/** Epoch `ms`; NaN where the text is no date. */
+export function epochOf(amzDate: string): number {
+  const [, year, month, day, hour, minute, second] = AMZ_DATE.exec(amzDate) ?? [];
+  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
 }

@@ -8,7 +8,7 @@
 import { EgressError } from '../../core/errors.ts';
 import type { InjectionOptions } from '../options.ts';
 import { awsHostOf } from './aws-hosts.ts';
-import type { Scope } from './scope-text.ts';
+import { isRegional, type Scope } from './scope-text.ts';
 
 export type SigV4Options = Extract<InjectionOptions, { kind: 'sigv4' }>;
 
@@ -16,6 +16,8 @@ export type SigV4Options = Extract<InjectionOptions, { kind: 'sigv4' }>;
 const RAW_PATHS: ReadonlySet<string> = new Set(['s3', 's3express', 's3-outposts', 's3-object-lambda']);
 
 export const isS3 = ({ service }: Scope): boolean => RAW_PATHS.has(service);
+
+const REGION_IN_SET = /^[a-z0-9*-]{1,64}$/;
 
 interface Allowed {
   readonly options: SigV4Options;
@@ -25,25 +27,39 @@ interface Allowed {
 /** What a scope was last allowed for. */
 const lastAllowed = new WeakMap<Scope, Allowed>();
 
-/** @throws EgressError `signing_unsupported`. */
-export function checkScope(scope: Scope, options: SigV4Options, host: string): void {
-  const last = lastAllowed.get(scope);
+/** `regionSet`: of X-Amz-Region-Set, which SigV4A has in place of a region. @throws EgressError `signing_unsupported`. */
+export function checkScope(scope: Scope, regionSet: readonly string[], options: SigV4Options, host: string): void {
+  const last = isRegional(scope) ? lastAllowed.get(scope) : undefined;
   if (last?.options === options && last.host === host) return;
-  compare(scope, options, host);
+  const { service } = scope;
+  if (!options.services.includes(service)) throw refusal(`the binding does not sign for the service "${service}"`);
+  const regions = isRegional(scope) ? [scope.region] : regionsIn(regionSet);
+  for (const region of regions)
+    if (!options.regions.includes(region)) throw refusal(`the binding does not sign for the region "${region}"`);
+  compareHost(scope, regions, host);
   lastAllowed.set(scope, { options, host });
 }
 
-function compare({ service, region }: Scope, allowed: SigV4Options, host: string): void {
-  if (!allowed.services.includes(service)) throw refusal(`the binding does not sign for the service "${service}"`);
-  if (!allowed.regions.includes(region)) throw refusal(`the binding does not sign for the region "${region}"`);
+function compareHost(scope: Scope, regions: readonly string[], host: string): void {
   const aws = awsHostOf(host);
   if (aws === null) throw refusal(`${host} is not a host at which an API of AWS answers`);
-  if (!aws.services.includes(service)) {
+  if (!aws.services.includes(scope.service)) {
     const right = aws.services.length === 0 ? 'takes no signature' : `belongs to "${aws.services.join('" or "')}"`;
-    throw refusal(`the request is signed for the service "${service}", and ${host} ${right}`);
+    throw refusal(`the request is signed for the service "${scope.service}", and ${host} ${right}`);
   }
-  if (aws.region !== null && aws.region !== region)
-    throw refusal(`the request is signed for the region "${region}", and ${host} is in "${aws.region}"`);
+  if (aws.isMultiRegion === true && isRegional(scope))
+    throw refusal(`${host} is in many regions and takes SigV4A alone; use an SDK with support for it`);
+  if (aws.region === null || regions.includes(aws.region) || (!isRegional(scope) && regions.includes('*'))) return;
+  throw refusal(`the request is signed for the region "${regions.join(',')}", and ${host} is in "${aws.region}"`);
+}
+
+/** `us-east-1, us-west-2` or `*`. */
+function regionsIn(fields: readonly string[]): readonly string[] {
+  const [set, another] = fields;
+  const regions = (set ?? '').split(',').map((region) => region.replace(/^[ \t]+|[ \t]+$/g, ''));
+  if (another !== undefined || regions.some((region) => !REGION_IN_SET.test(region)))
+    throw refusal('SigV4A needs one X-Amz-Region-Set with a list of regions');
+  return regions;
 }
 
 const refusal = (detail: string): EgressError => new EgressError('signing_unsupported', { detail });

@@ -9,17 +9,16 @@ import type { Field, HeaderList, SecretField } from '../../core/headers.ts';
 import type { Secret } from '../../core/secret.ts';
 import { secretField } from '../secret-bytes.ts';
 import { canonicalRequest, hashCanonical } from './canonical-request.ts';
-import type { Seed } from './chunk-chain.ts';
-import { amzDateOf, type Scope, scopeAt, scopeText } from './scope-text.ts';
-import type { SigningKeyCache } from './signing-key.ts';
+import type { Seed } from './chain.ts';
+import { algorithmOf, amzDateOf, type Scope, scopeAt, scopeText } from './scope-text.ts';
+import type { KeyPair, SigningKeys } from './signing-keys.ts';
 import { stringToSign } from './string-to-sign.ts';
 
-/** What is signed with: `owner` names the key across the process. */
-export interface SigningCredential {
-  readonly owner: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: Secret;
+/** What is signed with. */
+export interface SigningCredential extends KeyPair {
   readonly sessionToken: Secret | null;
+  /** Sessions of S3 Express have a field of their own for it. */
+  readonly tokenField: 'X-Amz-Security-Token' | 'X-Amz-S3session-Token';
 }
 
 export interface UnsignedRequest {
@@ -41,12 +40,16 @@ export interface ClientSigned {
 export interface SignedRequest {
   readonly fields: Field[];
   readonly secretFields: readonly SecretField[];
-  /** What signatures of chunks go on from. */
+  /** What signatures in the body are chained to. */
   readonly seed: Seed;
 }
 
-const TOKEN = 'x-amz-security-token';
-const REPLACED: ReadonlySet<string> = new Set(['authorization', 'x-amz-date', TOKEN]);
+const REPLACED: ReadonlySet<string> = new Set([
+  'authorization',
+  'x-amz-date',
+  'x-amz-security-token',
+  'x-amz-s3session-token',
+]);
 const NEVER_SIGNED: ReadonlySet<string> = new Set([
   'authorization',
   'connection',
@@ -70,35 +73,39 @@ export function signRequest(
   client: ClientSigned,
   clientScope: Scope,
   credential: SigningCredential,
-  keys: SigningKeyCache,
+  keys: SigningKeys,
   nowMs: number,
 ): SignedRequest {
   const amzDate = amzDateOf(nowMs);
   const scope = scopeAt(clientScope, amzDate.slice(0, 8));
-  const { sessionToken } = credential;
+  const { sessionToken, tokenField } = credential;
+  const tokenName = sessionToken === null ? null : tokenField.toLowerCase();
   const hadDate = client.names.includes('date');
   const fields = request.fields.filter(({ key }) => !REPLACED.has(key) && !(hadDate && key === 'date'));
   fields.push({ name: 'X-Amz-Date', key: 'x-amz-date', value: amzDate });
-  const signedNames = namesToSign(fields, client, sessionToken !== null);
+  const signedNames = namesToSign(fields, client, tokenName);
   const canonical = canonicalRequest({
     method: request.method,
     path: request.path,
     query: request.query,
     fields,
     signedNames,
-    secretName: sessionToken === null ? null : TOKEN,
+    secretName: tokenName,
     payloadHash: request.payloadHash,
   });
-  const signingKey = keys.keyFor(credential.owner, credential.secretAccessKey, scope);
-  const signature = signingKey.sign(stringToSign(amzDate, scope, hashCanonical(canonical, sessionToken)));
-  const value = `AWS4-HMAC-SHA256 Credential=${credential.accessKeyId}/${scopeText(scope)}, SignedHeaders=${signedNames.join(';')}, Signature=${signature}`;
+  const text = stringToSign(amzDate, scope, hashCanonical(canonical, sessionToken));
+  const signature = keys.sign(credential, scope, text);
+  const value = `${algorithmOf(scope)} Credential=${credential.accessKeyId}/${scopeText(scope)}, SignedHeaders=${signedNames.join(';')}, Signature=${signature}`;
   fields.push({ name: 'Authorization', key: 'authorization', value });
-  const secretFields = sessionToken === null ? [] : [secretField('X-Amz-Security-Token', '', sessionToken)];
-  return { fields, secretFields, seed: { amzDate, scope, signature } };
+  return {
+    fields,
+    secretFields: sessionToken === null ? [] : [secretField(tokenField, '', sessionToken)],
+    seed: { amzDate, scope, signature },
+  };
 }
 
-function namesToSign(fields: readonly Field[], client: ClientSigned, hasToken: boolean): readonly string[] {
-  const names = hasToken ? [TOKEN] : [];
+function namesToSign(fields: readonly Field[], client: ClientSigned, tokenName: string | null): readonly string[] {
+  const names = tokenName === null ? [] : [tokenName];
   for (const { key } of fields) {
     const rule = ruleFor(key);
     if (rule === 'never' || names.includes(key)) continue;

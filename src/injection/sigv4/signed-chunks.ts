@@ -1,217 +1,205 @@
 /**
- * Duty: an aws-chunked body whose chunks are signed: each signature is checked with the placeholder and made anew.
- * In → Out: Body → Body of the same length, in which nothing but signatures differs.
- * Holds: a chunk leaves only when it is whole and its signature verified; the last one only when nothing stands behind it and
- *   as much data has come as was announced. One chunk is held.
- *   Wire: `400;chunk-signature=<64 hex>\r\n<1,024 bytes>\r\n0;chunk-signature=<64 hex>\r\n\r\n`, and before the last CRLF with trailers
- *   `x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:<64 hex>\r\n`.
- * Fails: `client_signature_invalid`, `request_malformed`, `request_body_too_large`; what the source throws.
- * Source: S3 API, sigv4-streaming, sigv4-streaming-trailers.
+ * Duty: verifies the chunk signatures of a client and puts its own in their places, and so with the trailer's.
+ * In → Out: aws-chunked bytes in any cut → the same bytes but for the digits of the signatures.
+ * Holds: no byte of a chunk leaves before the chunk verified; one chunk is held, and no more than the limit. The last chunk
+ *   leaves only when all of the body is here and is as long as was signed, so that nothing incomplete looks complete.
+ * Fails: `client_signature_invalid`, `request_malformed`, `request_body_too_large`, `secret_destroyed`.
+ * Source: S3 API, sigv4-streaming, sigv4-streaming-trailers; `*` behind an ECDSA signature: aws-c-auth.
+ *   Wire: `400;chunk-signature=<64 hex>\r\n<1024 bytes>\r\n0;chunk-signature=<64 hex>\r\n\r\n`.
+ * Not here: checksums in the trailer, which S3 computes.
  */
-import { hash, timingSafeEqual } from 'node:crypto';
-import { EgressError, toEgressError } from '../../core/errors.ts';
-import type { Body } from '../../core/message.ts';
-import { type ChunkChain, EMPTY_HASH } from './chunk-chain.ts';
+import { hash } from 'node:crypto';
+import { EgressError } from '../../core/errors.ts';
+import type { Chain } from './chain.ts';
+import type { Rewriter } from './resigned-body.ts';
+import { isRegional } from './scope-text.ts';
+import { ECDSA_SIGNATURE, HMAC_SIGNATURE } from './signing-keys.ts';
 
-export interface SignedChunksParts {
-  /** As the client signed. */
-  readonly received: ChunkChain;
-  /** As it is sent on. */
-  readonly sent: ChunkChain;
-  readonly hasTrailer: boolean;
-  /** `X-Amz-Decoded-Content-Length`: data without framing, in `bytes`. */
-  readonly decodedLength: number;
+export interface ChunkLimits {
   readonly maxChunkBytes: number;
 }
 
-const HEAD = /^([0-9A-Fa-f]{1,8});chunk-signature=([0-9a-f]{64})$/;
-/** Size, the word between, signature. */
-const MAX_HEAD_BYTES = 8 + 17 + 64;
-const SIGNATURE_BYTES = 64;
-const MAX_TRAILER_BYTES = 4_096;
-const TRAILER_FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):([\x20-\x7e]*)$/;
-const TRAILER_SIGNATURE = /^x-amz-trailer-signature:([0-9a-f]{64})$/;
-const CRLF = '\r\n';
-const CRLF_BYTES = Buffer.from(CRLF, 'latin1');
+/** What the head has signed about the body. */
+export interface ChunkedStream {
+  /** X-Amz-Decoded-Content-Length, in `bytes`. */
+  readonly decodedLength: number;
+  readonly hasTrailer: boolean;
+}
+
+const EMPTY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 const NOTHING = Buffer.alloc(0);
+const CRLF = Buffer.from('\r\n', 'latin1');
+const LF = 0x0a;
+/** A size of eight digits and the longest signature. */
+const MAX_LINE_BYTES = 256;
+const MAX_TRAILER_BYTES = 16 * 1024;
+const CHUNK_LINE = /^([0-9a-fA-F]{1,8});chunk-signature=([0-9a-f*]{64,144})\r\n$/;
+const PADDED_LENGTH = 144;
+const NO_TRAILER = /^(?:\r?\n){1,2}$/;
+const TRAILER_FIELD = /^([A-Za-z0-9-]{1,64}):[ \t]*([!-~](?:[ -~]*[!-~])?|)[ \t]*$/;
+const TRAILER_SIGNATURE = /^x-amz-trailer-signature:[ \t]*([0-9a-f*]{64,144})$/i;
 
+const invalid = (detail: string): EgressError => new EgressError('client_signature_invalid', { detail });
 const malformed = (detail: string): EgressError => new EgressError('request_malformed', { detail });
-const forged = (what: string): EgressError =>
-  new EgressError('client_signature_invalid', { detail: `the signature of ${what} does not match` });
 
-export class SignedChunks implements Body {
-  readonly length: number | null;
-  readonly trailers = null;
-  readonly #source: Body;
-  readonly #parts: SignedChunksParts;
-  /** Arrived and not handed out; joined when as much is there as is needed. */
-  #arrived: Buffer[] = [];
-  #arrivedBytes = 0;
-  #neededBytes = 1;
-  #decodedBytes = 0;
-  /** The end of the body, whole and signed, which waits for the source's own end. */
-  #end: Buffer | null = null;
-  #isOver = false;
-  #failure: EgressError | null = null;
+interface Chunk {
+  /** As the client wrote it, for the line to keep its length. */
+  readonly sizeText: string;
+  readonly signature: string;
+  /** Line, data, end of line: as long as all three, the line still to be written. */
+  readonly frame: Buffer;
+  readonly dataStart: number;
+}
 
-  constructor(source: Body, parts: SignedChunksParts) {
-    this.length = source.length;
-    this.#source = source;
-    this.#parts = parts;
+export class SignedChunks implements Rewriter {
+  readonly #client: Chain;
+  readonly #own: Chain;
+  readonly #stream: ChunkedStream;
+  readonly #maxChunkBytes: number;
+  /** A line that is not whole, or the trailer. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  /** The chunk that is being filled; null: its line is not whole yet. */
+  #chunk: Chunk | null = null;
+  #filled = 0;
+  #decoded = 0;
+  /** Line of the last chunk, signed anew; all behind it is the trailer. */
+  #last: Buffer | null = null;
+
+  constructor(client: Chain, own: Chain, stream: ChunkedStream, { maxChunkBytes }: ChunkLimits) {
+    this.#client = client;
+    this.#own = own;
+    this.#stream = stream;
+    this.#maxChunkBytes = maxChunkBytes;
   }
 
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
-  async read(): Promise<Buffer | null> {
-    for (;;) {
-      const here = this.take();
-      if (here !== null) return here;
-      if (this.#failure !== null) throw this.#failure;
-      if (this.#isOver) return null;
-      const more = await this.#source.read();
-      if (more !== null) this.#push(more);
-      else if (this.#end === null) throw this.#fail(malformed('the body ends within a chunk'));
-      else return this.#finish(this.#end);
+  push(bytes: Buffer): Buffer {
+    const out: Buffer[] = [];
+    let rest = bytes;
+    while (rest.length > 0) {
+      if (this.#last !== null) rest = this.#holdTrailer(rest);
+      else if (this.#chunk === null) rest = this.#readLine(rest);
+      else rest = this.#readData(this.#chunk, rest, out);
     }
+    return out.length === 1 ? (out[0] ?? NOTHING) : Buffer.concat(out);
   }
 
-  take(): Buffer | null {
-    if (this.#failure !== null || this.#isOver) return null;
-    try {
-      for (;;) {
-        const chunk = this.#next();
-        if (chunk !== null) return chunk;
-        if (this.#end !== null && this.#source.isOver) return this.#finish(this.#end);
-        const more = this.#source.take();
-        if (more === null) return this.#end !== null && this.#source.isOver ? this.#finish(this.#end) : null;
-        this.#push(more);
-      }
-    } catch (thrown) {
-      this.#fail(toEgressError(thrown));
-      return null;
+  finish(): Buffer {
+    if (this.#last === null) throw malformed('the body ends before its last chunk');
+    const tail = this.#taken();
+    if (this.#stream.hasTrailer) return Buffer.concat([this.#last, this.#signedTrailer(tail)]);
+    if (!NO_TRAILER.test(tail.toString('latin1'))) throw malformed('something follows the last chunk');
+    return Buffer.concat([this.#last, tail]);
+  }
+
+  #readLine(bytes: Buffer): Buffer {
+    const end = bytes.indexOf(LF);
+    this.#hold(end === -1 ? bytes : bytes.subarray(0, end + 1), MAX_LINE_BYTES, 'the line of a chunk is too long');
+    if (end === -1) return NOTHING;
+    const line = this.#taken().toString('latin1');
+    const [, sizeText = '', padded = ''] = CHUNK_LINE.exec(line) ?? [];
+    if (sizeText === '') throw malformed('the line of a chunk has no size and signature');
+    const size = Number.parseInt(sizeText, 16);
+    this.#count(size);
+    const frame = Buffer.allocUnsafeSlow(line.length + (size === 0 ? 0 : size + CRLF.length));
+    const chunk = { sizeText, signature: this.#bare(padded), frame, dataStart: line.length };
+    this.#filled = line.length;
+    if (size === 0) this.#last = this.#signed(chunk, EMPTY_HASH);
+    else this.#chunk = chunk;
+    return bytes.subarray(end + 1);
+  }
+
+  #count(size: number): void {
+    if (size > this.#maxChunkBytes) {
+      const detail = `a signed chunk has ${size} bytes and may have ${this.#maxChunkBytes}`;
+      throw new EgressError('request_body_too_large', { detail });
     }
+    this.#decoded += size;
+    const { decodedLength } = this.#stream;
+    if (this.#decoded > decodedLength || (size === 0 && this.#decoded < decodedLength))
+      throw malformed(`the chunks do not have the ${decodedLength} bytes of X-Amz-Decoded-Content-Length`);
   }
 
-  cancel(): void {
-    this.#source.cancel();
+  #readData(chunk: Chunk, bytes: Buffer, out: Buffer[]): Buffer {
+    const { frame, dataStart } = chunk;
+    const copied = bytes.copy(frame, this.#filled);
+    this.#filled += copied;
+    if (this.#filled < frame.length) return NOTHING;
+    const dataEnd = frame.length - CRLF.length;
+    if (frame.compare(CRLF, 0, CRLF.length, dataEnd) !== 0) throw malformed('a chunk is longer than it says');
+    out.push(this.#signed(chunk, hash('sha256', frame.subarray(dataStart, dataEnd), 'hex')));
+    this.#chunk = null;
+    return bytes.subarray(copied);
   }
 
-  #fail(error: EgressError): EgressError {
-    this.#failure ??= error;
-    return this.#failure;
+  #holdTrailer(bytes: Buffer): Buffer {
+    this.#hold(bytes, MAX_TRAILER_BYTES, 'the trailer is too long');
+    return NOTHING;
   }
 
-  #push(bytes: Buffer): void {
-    this.#arrived.push(bytes);
-    this.#arrivedBytes += bytes.length;
+  /** The frame with its line in it. */
+  #signed({ sizeText, signature, frame }: Chunk, dataHash: string): Buffer {
+    const hashes = `${EMPTY_HASH}\n${dataHash}`;
+    if (!this.#client.verify('PAYLOAD', hashes, signature)) throw invalid('the signature of a chunk does not match');
+    frame.write(`${sizeText};chunk-signature=${this.#padded(this.#own.sign('PAYLOAD', hashes))}\r\n`, 'latin1');
+    return frame;
   }
 
-  #finish(end: Buffer): Buffer {
-    this.#isOver = true;
-    return end;
+  /** With the client's own line ends: some SDKs end a field with `\n\r\n`. */
+  #signedTrailer(tail: Buffer): Buffer {
+    const lines = tail
+      .toString('latin1')
+      .split('\n')
+      .map((line) => line.replace(/\r$/, ''))
+      .filter((line) => line !== '');
+    const padded = TRAILER_SIGNATURE.exec(lines.pop() ?? '')?.[1];
+    if (padded === undefined || tail[tail.length - 1] !== LF)
+      throw malformed('the trailer does not end in its signature');
+    const digest = hash('sha256', canonicalTrailer(lines), 'hex');
+    if (!this.#client.verify('TRAILER', digest, this.#bare(padded)))
+      throw invalid('the signature of the trailer does not match');
+    // The bytes of the client may be wanted once more.
+    const signed = Buffer.from(tail);
+    signed.write(this.#padded(this.#own.sign('TRAILER', digest)), tail.lastIndexOf(padded), 'latin1');
+    return signed;
   }
 
-  /** The next chunk, verified and signed anew; null where it is not whole, or the end has come. @throws EgressError */
-  #next(): Buffer | null {
-    if (this.#end !== null) {
-      if (this.#arrivedBytes > 0) throw malformed('something stands behind the last chunk');
-      return null;
+  /** Without the padding; well-formed. */
+  #bare(padded: string): string {
+    if (isRegional(this.#client.seed.scope)) {
+      if (HMAC_SIGNATURE.test(padded)) return padded;
+    } else {
+      const signature = padded.replace(/\*+$/, '');
+      if (padded.length === PADDED_LENGTH && ECDSA_SIGNATURE.test(signature)) return signature;
     }
-    if (this.#arrivedBytes < this.#neededBytes) return null;
-    const bytes = this.#arrived.length === 1 ? (this.#arrived[0] ?? NOTHING) : Buffer.concat(this.#arrived);
-    this.#arrived = [bytes];
-    const headEnd = bytes.subarray(0, MAX_HEAD_BYTES + CRLF.length).indexOf(CRLF_BYTES);
-    if (headEnd === -1) {
-      if (bytes.length >= MAX_HEAD_BYTES + CRLF.length) throw malformed('a chunk of aws-chunked has no head');
-      this.#neededBytes = bytes.length + 1;
-      return null;
-    }
-    const [, size = '', signature = ''] = HEAD.exec(bytes.toString('latin1', 0, headEnd)) ?? [];
-    if (signature === '') throw malformed('a chunk of aws-chunked has no size and signature');
-    const length = Number.parseInt(size, 16);
-    if (length > this.#parts.maxChunkBytes)
-      throw new EgressError('request_body_too_large', {
-        detail: `a signed chunk may have ${this.#parts.maxChunkBytes} bytes`,
-      });
-    return length === 0 ? this.#last(bytes, headEnd, signature) : this.#chunk(bytes, headEnd, { length, signature });
+    throw malformed('the signature of a chunk or of the trailer is malformed');
   }
 
-  #chunk(
-    bytes: Buffer,
-    headEnd: number,
-    { length, signature }: { readonly length: number; readonly signature: string },
-  ): Buffer | null {
-    const start = headEnd + CRLF.length;
-    const end = start + length + CRLF.length;
-    if (bytes.length < end) {
-      this.#neededBytes = end;
-      return null;
-    }
-    if (!isCrlf(bytes, end - CRLF.length)) throw malformed('a chunk of aws-chunked is longer than it says');
-    this.#decodedBytes += length;
-    if (this.#decodedBytes > this.#parts.decodedLength) throw malformed(WRONG_LENGTH);
-    const dataHash = hash('sha256', bytes.subarray(start, end - CRLF.length), 'hex');
-    this.#sign(bytes, headEnd, signature, dataHash);
-    return this.#cut(bytes, end);
+  /** As long as the client's. */
+  #padded(signature: string): string {
+    return isRegional(this.#own.seed.scope) ? signature : signature.padEnd(PADDED_LENGTH, '*');
   }
 
-  /** The chunk without data, and what follows it. */
-  #last(bytes: Buffer, headEnd: number, signature: string): null {
-    const end = this.#parts.hasTrailer ? this.#trailerEnd(bytes, headEnd) : headEnd + 2 * CRLF.length;
-    if (end === null || bytes.length < end) {
-      this.#neededBytes = bytes.length + 1;
-      return null;
-    }
-    if (!this.#parts.hasTrailer && !isCrlf(bytes, end - CRLF.length)) throw malformed('trailers were not announced');
-    if (this.#decodedBytes !== this.#parts.decodedLength) throw malformed(WRONG_LENGTH);
-    this.#sign(bytes, headEnd, signature, EMPTY_HASH);
-    if (this.#parts.hasTrailer) this.#signTrailer(bytes, headEnd + CRLF.length, end);
-    this.#end = this.#cut(bytes, end);
-    if (this.#arrivedBytes > 0) throw malformed('something stands behind the last chunk');
-    return null;
+  #hold(bytes: Buffer, maxBytes: number, tooMuch: string): void {
+    this.#heldBytes += bytes.length;
+    if (this.#heldBytes > maxBytes) throw malformed(tooMuch);
+    this.#held.push(bytes);
   }
 
-  /** Behind the empty line; null where it has not come. */
-  #trailerEnd(bytes: Buffer, headEnd: number): number | null {
-    const found = bytes.indexOf('\r\n\r\n', headEnd, 'latin1');
-    if (found === -1 && bytes.length - headEnd > MAX_TRAILER_BYTES) throw malformed('trailers are too long');
-    return found === -1 ? null : found + 2 * CRLF.length;
-  }
-
-  #signTrailer(bytes: Buffer, start: number, end: number): void {
-    const lines = bytes.toString('latin1', start, end - 2 * CRLF.length).split(CRLF);
-    const signature = TRAILER_SIGNATURE.exec(lines.at(-1) ?? '')?.[1];
-    if (signature === undefined) throw malformed('trailers do not end in x-amz-trailer-signature');
-    const fields = lines.slice(0, -1).map((line) => {
-      const [, name = '', value = ''] = TRAILER_FIELD.exec(line) ?? [];
-      if (name === '') throw malformed('a trailer of aws-chunked is malformed');
-      return `${name.toLowerCase()}:${value.trim()}\n`;
-    });
-    const fieldsHash = hash('sha256', fields.join(''), 'hex');
-    if (!isEqual(this.#parts.received.trailer(fieldsHash), signature)) throw forged('the trailers');
-    bytes.write(this.#parts.sent.trailer(fieldsHash), end - 2 * CRLF.length - SIGNATURE_BYTES, 'latin1');
-  }
-
-  /** The signature stands at the end of the head. */
-  #sign(bytes: Buffer, headEnd: number, signature: string, dataHash: string): void {
-    if (!isEqual(this.#parts.received.nextChunk(dataHash), signature)) throw forged('a chunk');
-    bytes.write(this.#parts.sent.nextChunk(dataHash), headEnd - SIGNATURE_BYTES, 'latin1');
-  }
-
-  #cut(bytes: Buffer, end: number): Buffer {
-    const rest = bytes.subarray(end);
-    this.#arrived = rest.length === 0 ? [] : [rest];
-    this.#arrivedBytes = rest.length;
-    this.#neededBytes = 1;
-    return rest.length === 0 ? bytes : bytes.subarray(0, end);
+  #taken(): Buffer {
+    const taken = this.#held.length === 1 ? (this.#held[0] ?? NOTHING) : Buffer.concat(this.#held);
+    this.#held = [];
+    this.#heldBytes = 0;
+    return taken;
   }
 }
 
-const WRONG_LENGTH = 'the chunks have another length than X-Amz-Decoded-Content-Length says';
-
-const isCrlf = (bytes: Buffer, at: number): boolean => bytes[at] === 0x0d && bytes[at + 1] === 0x0a;
-
-const isEqual = (expected: string, given: string): boolean =>
-  timingSafeEqual(Buffer.from(expected, 'latin1'), Buffer.from(given, 'latin1'));
+/** `name:value\n` each, in the order of the names. */
+function canonicalTrailer(lines: readonly string[]): string {
+  const fields = lines.map((line) => {
+    const [, name, value = ''] = TRAILER_FIELD.exec(line) ?? [];
+    if (name === undefined) throw malformed('a field of the trailer is malformed');
+    return `${name.toLowerCase()}:${value}\n`;
+  });
+  return fields.sort().join('');
+}

@@ -9,11 +9,11 @@
 import { createHmac } from 'node:crypto';
 import { allocateSecretBytes, type Secret } from '../../core/secret.ts';
 import { HmacKey } from './hmac-key.ts';
-import { type Scope, scopeText } from './scope-text.ts';
+import { type RegionalScope, scopeText } from './scope-text.ts';
 
 const PREFIX = Buffer.from('AWS4', 'latin1');
 
-export function deriveSigningKey(secretAccessKey: Buffer, { date, region, service }: Scope): Buffer {
+export function deriveSigningKey(secretAccessKey: Buffer, { date, region, service }: RegionalScope): Buffer {
   const start = allocateSecretBytes(PREFIX.length + secretAccessKey.length);
   start.set(PREFIX, 0);
   start.set(secretAccessKey, PREFIX.length);
@@ -35,7 +35,7 @@ export class SigningKeyCache {
   readonly #entries = new Map<string, Entry>();
   readonly #maxEntries: number;
   /** The entry that stands last, and what was asked for: nearly always it is asked for again. */
-  #latest: (Entry & { readonly owner: string; readonly scope: Scope }) | null = null;
+  #latest: (Entry & { readonly owner: string; readonly scope: RegionalScope }) | null = null;
 
   constructor(maxEntries = 512) {
     this.#maxEntries = maxEntries;
@@ -45,7 +45,7 @@ export class SigningKeyCache {
    * `owner` names the secret across the process. The key is the cache's own: use it before anything else happens.
    * @throws EgressError `secret_destroyed`.
    */
-  keyFor(owner: string, secret: Secret, scope: Scope): HmacKey {
+  keyFor(owner: string, secret: Secret, scope: RegionalScope): HmacKey {
     const latest = this.#latest;
     if (latest?.scope === scope && latest.secret === secret && latest.owner === owner && !secret.isDestroyed)
       return latest.key;
@@ -54,7 +54,7 @@ export class SigningKeyCache {
     return key;
   }
 
-  #find(owner: string, secret: Secret, scope: Scope): HmacKey {
+  #find(owner: string, secret: Secret, scope: RegionalScope): HmacKey {
     const id = `${owner} ${scopeText(scope)}`;
     const known = this.#entries.get(id);
     if (known !== undefined && known.secret === secret && !secret.isDestroyed) {

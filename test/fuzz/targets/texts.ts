@@ -5,6 +5,7 @@ import { EgressError } from '../../../src/core/errors.ts';
 import { HeaderList } from '../../../src/core/headers.ts';
 import { formatIp, parseIp } from '../../../src/core/ip-address.ts';
 import { parseClientAuthorization } from '../../../src/injection/sigv4/authorization-grammar.ts';
+import { scopeText } from '../../../src/injection/sigv4/scope-text.ts';
 import { matchPaths, patternOf, readPath } from '../../../src/policy/path-match.ts';
 import { mutate } from '../mutate.ts';
 import type { Random } from '../random.ts';
@@ -152,12 +153,15 @@ export const signatureTarget: Target = {
   check: ({ text, more }) =>
     refuses(['signing_unsupported', 'client_signature_invalid'], () => {
       const { accessKeyId, scope, signature, signedNames } = parseClientAuthorization(
-        HeaderList.of(['Authorization', text]),
-        more as string | null,
+        {
+          method: 'GET',
+          headers: HeaderList.of(['Authorization', text]),
+          query: more as string | null,
+        },
+        false,
       );
-      const { date, region, service } = scope;
       const parts = [
-        `Credential=${accessKeyId}/${date}/${region}/${service}/aws4_request`,
+        `Credential=${accessKeyId}/${scopeText(scope)}`,
         `SignedHeaders=${signedNames.join(';')}`,
         `Signature=${signature}`,
       ];

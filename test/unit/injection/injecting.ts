@@ -18,7 +18,11 @@ import {
 
 export const KEY = 'sk-real-0123456789abcdef';
 export const PLACEHOLDER = PLACEHOLDERS.apiKey;
-export const stage = createInjectionStage({ clock: new FakeClock(), maxBufferedBodyBytes: 1_000 });
+export const stage = createInjectionStage({
+  clock: new FakeClock(),
+  maxBufferedBodyBytes: 1_000,
+  maxSignedChunkBytes: 65_536,
+});
 
 type Fields = readonly (readonly [string, string])[];
 export const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');

@@ -8,7 +8,7 @@ import { HeaderList } from '../../../../src/core/headers.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { canonicalPath, canonicalQuery } from '../../../../src/injection/sigv4/canonical-request.ts';
 import { signRequest } from '../../../../src/injection/sigv4/sign.ts';
-import { SigningKeyCache } from '../../../../src/injection/sigv4/signing-key.ts';
+import { SigningKeys } from '../../../../src/injection/sigv4/signing-keys.ts';
 
 /** What SDKs write for any text. */
 const escaped = (text: string): string =>
@@ -97,8 +97,9 @@ describe('the signer', () => {
             accessKeyId: credentials.accessKeyId,
             secretAccessKey: Secret.copyOf(Buffer.from(given.secret)),
             sessionToken: given.token === null ? null : Secret.copyOf(Buffer.from(given.token)),
+            tokenField: 'X-Amz-Security-Token' as const,
           },
-          new SigningKeyCache(),
+          new SigningKeys(),
           given.at.getTime(),
         );
         expect(new HeaderList(ours.fields).get('authorization')).toBe(signed.headers['authorization']);

@@ -7,7 +7,8 @@ const CREDENTIAL = 'Credential=AKIDEXAMPLE000000/20150830/us-east-1/iam/aws4_req
 const SIGNED = 'SignedHeaders=content-type;host;x-amz-date';
 const SIGNATURE = `Signature=${'5d'.repeat(32)}`;
 
-const parse = (value: string) => parseClientAuthorization(HeaderList.of(['Authorization', value]), null);
+const parse = (value: string) =>
+  parseClientAuthorization({ method: 'GET', headers: HeaderList.of(['Authorization', value]), query: null }, false);
 const outcome = (value: string): string => {
   try {
     parse(value);
@@ -24,6 +25,7 @@ describe('the Authorization of a client', () => {
       scope: { date: '20150830', region: 'us-east-1', service: 'iam' },
       signedNames: ['content-type', 'host', 'x-amz-date'],
       signature: '5d'.repeat(32),
+      presigned: null,
     });
   });
 
@@ -32,18 +34,12 @@ describe('the Authorization of a client', () => {
   });
 
   it.each([
-    [`${CREDENTIAL}, ${SIGNED}`, 'the Authorization field has no well-formed Signature'],
-    [`${CREDENTIAL}, ${SIGNED}, ${SIGNATURE}0`, 'the Authorization field has no well-formed Signature'],
-    [
-      `${CREDENTIAL}, ${SIGNED}, ${SIGNATURE.replace('5d', '5D')}`,
-      'the Authorization field has no well-formed Signature',
-    ],
-    [`${SIGNED}, ${SIGNATURE}`, 'the Authorization field has no well-formed Credential'],
-    [`${CREDENTIAL}/x, ${SIGNED}, ${SIGNATURE}`, 'the Authorization field has no well-formed Credential'],
-    [
-      `${CREDENTIAL.replace('us-east-1', 'US')}, ${SIGNED}, ${SIGNATURE}`,
-      'the Authorization field has no well-formed Credential',
-    ],
+    [`${CREDENTIAL}, ${SIGNED}`, 'there is no well-formed Signature'],
+    [`${CREDENTIAL}, ${SIGNED}, ${SIGNATURE}0`, 'there is no well-formed Signature'],
+    [`${CREDENTIAL}, ${SIGNED}, ${SIGNATURE.replace('5d', '5D')}`, 'there is no well-formed Signature'],
+    [`${SIGNED}, ${SIGNATURE}`, 'there is no well-formed Credential'],
+    [`${CREDENTIAL}/x, ${SIGNED}, ${SIGNATURE}`, 'there is no well-formed Credential'],
+    [`${CREDENTIAL.replace('us-east-1', 'US')}, ${SIGNED}, ${SIGNATURE}`, 'there is no well-formed Credential'],
     [`${CREDENTIAL}, ${SIGNED}, ${SIGNATURE}, ${SIGNATURE}`, 'the Authorization field has Signature twice'],
     [`${CREDENTIAL}, ${SIGNED}, ${SIGNATURE}, Extra=1`, 'the Authorization field is malformed'],
     [`${CREDENTIAL}, ${SIGNED}, ${SIGNATURE},`, 'the Authorization field is malformed'],

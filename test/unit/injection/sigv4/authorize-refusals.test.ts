@@ -78,11 +78,14 @@ describe('a form of signature that cannot be signed again', () => {
   const bare = (target: string): RequestHead => headOf('GET', target, [['Host', at.host]]);
 
   it.each([
-    [signedBy('AWS4-ECDSA-P256-SHA256 Credential=x'), /^signing_unsupported: SigV4A/],
+    [signedBy('AWS4-ECDSA-P256-SHA256 Credential=x'), /^client_signature_invalid: there is no well-formed/],
     [signedBy('AWS AKIAEXAMPLE:sig'), /^signing_unsupported: AWS signature version 2/],
     [signedBy(`Bearer ${'x'.repeat(20)}`), /^signing_unsupported: a bearer token .* AWS_BEARER_TOKEN_BEDROCK/],
     [signedBy('Basic eDp5'), /^signing_unsupported: the Authorization scheme/],
-    [bare('/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=x'), /^signing_unsupported: a presigned URL/],
+    [
+      bare('/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=x'),
+      /^signing_unsupported: a presigned URL is signed again where/,
+    ],
     [bare('/?x%2damz-credential=y'), /^signing_unsupported: a presigned URL/],
     [
       bare('/?AWSAccessKeyId=a&Signature=b&Expires=1'),
@@ -96,10 +99,10 @@ describe('a form of signature that cannot be signed again', () => {
   it('is refused where there are two: in header and query, or two headers', async () => {
     const signed = await clientSigned();
     expect(await refusal({ ...signed, query: 'X-Amz-Signature=x' })).toMatch(
-      /^signing_unsupported: the request is signed in its header and in its query/,
+      /^signing_unsupported: the request is signed in more than one way/,
     );
     expect(await refusal({ ...signed, query: 'Signature=x' })).toMatch(
-      /^signing_unsupported: the request is signed in its header and in its query/,
+      /^signing_unsupported: the request is signed in more than one way/,
     );
     signed.headers.append('Authorization', signed.headers.get('authorization') ?? '');
     expect(await refusal(signed)).toMatch(/^signing_unsupported: .* more than one Authorization/);

@@ -232,8 +232,6 @@ describe('the payload', () => {
   });
 
   it.each([
-    ['STREAMING-AWS4-HMAC-SHA256-EVENTS', /event streams/],
-    ['STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD', /SigV4A/],
     ['STREAMING-SOMETHING', /neither/],
     ['A'.repeat(64), /neither/],
     ['', /neither/],

@@ -16,7 +16,11 @@ export const REAL = {
 };
 const SERVICES = ['s3', 's3express', 'sts', 'dynamodb', 'bedrock', 'execute-api', 'lambda'];
 export const MAX_BODY = 1_000;
-export const stage = createInjectionStage({ clock: new FakeClock(), maxBufferedBodyBytes: MAX_BODY });
+export const stage = createInjectionStage({
+  clock: new FakeClock(),
+  maxBufferedBodyBytes: MAX_BODY,
+  maxSignedChunkBytes: 65_536,
+});
 export const EMPTY = hash('sha256', '', 'hex');
 
 export async function inject(

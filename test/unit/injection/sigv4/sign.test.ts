@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { HeaderList } from '../../../../src/core/headers.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { signRequest } from '../../../../src/injection/sigv4/sign.ts';
-import { SigningKeyCache } from '../../../../src/injection/sigv4/signing-key.ts';
+import { SigningKeys } from '../../../../src/injection/sigv4/signing-keys.ts';
 
 const AT = Date.parse('2026-01-15T23:59:59.999Z');
 
@@ -12,6 +12,7 @@ function signed(fields: HeaderList, clientNames: readonly string[], received = f
     accessKeyId: 'AKIAEXAMPLEEXAMPLE00',
     secretAccessKey: Secret.copyOf(Buffer.from('secret')),
     sessionToken: token === null ? null : Secret.copyOf(Buffer.from(token)),
+    tokenField: 'X-Amz-Security-Token' as const,
   };
   const request = { method: 'GET', path: '/', query: '', payloadHash: 'UNSIGNED-PAYLOAD' } as const;
   const scope = { date: '20260114', service: 's3', region: 'us-east-1' };
@@ -20,7 +21,7 @@ function signed(fields: HeaderList, clientNames: readonly string[], received = f
     { names: clientNames, headers: received },
     scope,
     credential,
-    new SigningKeyCache(),
+    new SigningKeys(),
     AT,
   );
   const headers = new HeaderList(result.fields);

@@ -9,7 +9,7 @@ import {
   hashCanonical,
 } from '../../../../src/injection/sigv4/canonical-request.ts';
 import { HmacKey } from '../../../../src/injection/sigv4/hmac-key.ts';
-import { amzDateOf, type Scope, scopeText } from '../../../../src/injection/sigv4/scope-text.ts';
+import { amzDateOf, type RegionalScope, scopeText } from '../../../../src/injection/sigv4/scope-text.ts';
 import { deriveSigningKey } from '../../../../src/injection/sigv4/signing-key.ts';
 import { stringToSign } from '../../../../src/injection/sigv4/string-to-sign.ts';
 import { parseVectorRequest, readVectors, type Vector } from './vectors.ts';
@@ -33,7 +33,7 @@ function sign(
   const { region, service, normalize, timestamp, credentials } = vector.context;
   const { method, path } = parseVectorRequest(vector.request);
   const amzDate = amzDateOf(Date.parse(timestamp));
-  const scope: Scope = { date: amzDate.slice(0, 8), region, service };
+  const scope: RegionalScope = { date: amzDate.slice(0, 8), region, service };
   const headers = HeaderList.of(...fields);
   const names = new Set([...headers].map(({ key }) => key));
   if (secret !== null) names.add(TOKEN);

@@ -31,10 +31,32 @@ export interface Vector {
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 const DIRECTORY = process.env['COUNTERSIGN_VECTORS'] ?? join(ROOT, '../shared/vectors/sigv4');
 
+/** A chain of `streaming.json`, or the derivation of a SigV4A key. */
+export interface StreamingVector {
+  readonly name: string;
+  readonly access_key_id?: string;
+  readonly secret_access_key?: string;
+  readonly region?: string;
+  readonly service?: string;
+  readonly x_amz_date?: string;
+  readonly seed_signature?: string;
+  readonly chunks?: readonly { readonly repeat: string; readonly count: number; readonly signature: string }[];
+  readonly trailer_canonical?: string;
+  readonly trailer_signature?: string;
+  readonly events?: readonly { readonly payload: string; readonly date: string; readonly signature: string }[];
+  readonly private_key_hex?: string;
+}
+
 /** Null where they are absent; says so. */
-export function readVectors(): readonly Vector[] | null {
-  const file = join(DIRECTORY, 'v4.json');
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as readonly Vector[];
+export const readVectors = (suite: 'v4' | 'v4a' = 'v4'): readonly Vector[] | null => read(`${suite}.json`);
+
+export function readStreaming(): readonly StreamingVector[] | null {
+  return read<{ readonly cases: readonly StreamingVector[] }>('streaming.json')?.cases ?? null;
+}
+
+function read<T>(name: string): T | null {
+  const file = join(DIRECTORY, name);
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as T;
   process.stdout.write(`skipped: no official SigV4 vectors at ${file} (set COUNTERSIGN_VECTORS)\n`);
   return null;
 }
