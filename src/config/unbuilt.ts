@@ -13,7 +13,6 @@ const KEYS: Readonly<Record<string, string>> = {
   'CredentialBinding spec.propagation.injection.cookie': 'use bearer, header, basic or sigv4',
   'CredentialBinding spec.propagation.injection.subprotocol': 'use bearer, header, basic or sigv4',
   'CredentialBinding spec.propagation.injection.mtls': 'use bearer, header, basic or sigv4',
-  'CredentialBinding spec.propagation.injection.sigv4.presigned': 'leave it out; presigned requests are refused',
   'Proxy spec.listeners.transparent': 'use the explicit listener',
   'Proxy spec.listeners.gateway': 'use the explicit listener',
   'Proxy spec.store': 'leave it out; nothing needs to outlive the process',

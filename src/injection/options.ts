@@ -15,8 +15,8 @@ export type InjectionOptions =
       readonly services: readonly string[];
       /** Credential-scope regions, never empty: `['us-east-1']`. */
       readonly regions: readonly string[];
-      /** Requests that are signed in their query are signed again too. Absent: they are refused. */
-      readonly presigned?: true;
+      /** Requests that are signed in their query are signed again too. Otherwise they are refused. */
+      readonly presigned?: boolean | undefined;
     };
 
 /** What a preset cannot know of AWS is which services and regions a binding is for. */

@@ -31,7 +31,8 @@ export function s3Action(head: RequestHead, hasBucketInHost: boolean): string | 
   if (names.has('session')) return 'CreateSession';
   const choosing = CHOOSING.filter((name) => names.delete(name)).join('&');
   for (const name of names) if (!HARMLESS.test(name)) return null;
-  const isCopy = head.headers.has('x-amz-copy-source');
+  // A presigned request has its fields in the query.
+  const isCopy = head.headers.has('x-amz-copy-source') || names.has('x-amz-copy-source');
   const level = levelOf(head.path, hasBucketInHost);
   const key = `${level} ${head.method}${isCopy ? ' copy' : ''}${choosing === '' ? '' : `?${choosing}`}`;
   if (key === 'bucket GET')

@@ -20,7 +20,7 @@ import { clientPair, signingCredential } from './parties.ts';
 import { type Payload, type PayloadRequest, readPayload } from './payload-mode.ts';
 import { ResignedBody } from './resigned-body.ts';
 import { checkScope, isS3, type SigV4Options } from './scope.ts';
-import { algorithmOf } from './scope-text.ts';
+import { algorithmOf, isRegional } from './scope-text.ts';
 import { type SignedRequest, type SigningCredential, signRequest } from './sign.ts';
 import { SignedChunks } from './signed-chunks.ts';
 import { SignedEvents } from './signed-events.ts';
@@ -80,6 +80,7 @@ export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
       const client = parseClientAuthorization(request.head, options.presigned === true);
       const pair = clientPair(client.accessKeyId, workload.placeholders);
       const head = client.presigned === null ? request.head : unhoisted(request.head, client.presigned.fields);
+      checkRegionSet(client);
       checkScope(client.scope, head.headers.getAll('x-amz-region-set'), options, authority.host);
       if (client.presigned !== null) checkPresigned(client, request.head, parts.clock.now());
       const own = signingCredential(credential);
@@ -134,6 +135,12 @@ export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
         : new SignedEvents(before, after, parts.clock, { maxEventBytes: max });
     return new ResignedBody(body, rewriter);
   }
+}
+
+/** In the query all is signed. @throws EgressError `client_signature_invalid`. */
+function checkRegionSet({ scope, signedNames, presigned }: ClientAuthorization): void {
+  if (isRegional(scope) || presigned !== null || signedNames.includes('x-amz-region-set')) return;
+  throw new EgressError('client_signature_invalid', { detail: 'X-Amz-Region-Set is not signed' });
 }
 
 /** @throws EgressError `signing_unsupported`, `client_signature_invalid`. */

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import {
-  AWS,
   binding,
   documentOf,
   identity,
@@ -166,10 +165,6 @@ describe('what the language has and this version does not do', () => {
     'injection into the query': [
       world() + injection('{ query: { name: k } }'),
       '20:88 spec.propagation.injection.query: "query" is not built yet; use bearer, header, basic or sigv4',
-    ],
-    'presigned requests': [
-      world(AWS) + injection('{ sigv4: { services: [s3], regions: [us-east-1], presigned: true } }'),
-      '20:135 spec.propagation.injection.sigv4.presigned: "presigned" is not built yet; leave it out; presigned requests are refused',
     ],
     'a token as a selector': [
       identity('{ workloadID: w, selectors: [{ token:instance: [a] }] }'),

@@ -114,6 +114,13 @@ describe('rules that name calls', () => {
       'permit p/0',
     ],
     [
+      'see a copy whose source stands in the query',
+      'bkt.s3.us-east-1.amazonaws.com',
+      { method: 'PUT', target: '/k?x-amz-copy-source=other%2Fk' },
+      [{ calls: ['s3:PutObject'] }],
+      'rule_missing',
+    ],
+    [
       'know S3 listings',
       'bkt.s3.us-east-1.amazonaws.com',
       { target: '/?list-type=2&prefix=a' },

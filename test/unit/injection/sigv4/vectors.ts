@@ -26,6 +26,8 @@ export interface Vector {
   readonly 'query-canonical-request': string;
   readonly 'query-string-to-sign': string;
   readonly 'query-signature': string;
+  /** SigV4A alone. */
+  readonly 'public-key'?: { readonly X: string; readonly Y: string };
 }
 
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
