@@ -14,7 +14,7 @@ export const REAL = {
   secretAccessKey: 'rEaL/secret+KEY/rEaL/secret+KEY/rEaL0000',
   sessionToken: 'IQoJb3JpZ2luX2VjEA/+real==token==0123456789',
 };
-const SERVICES = ['s3', 's3express', 'sts', 'dynamodb', 'bedrock', 'execute-api', 'lambda'];
+const SERVICES = ['s3', 's3express', 'sts', 'dynamodb', 'bedrock', 'execute-api', 'lambda', 'transcribe'];
 export const MAX_BODY = 1_000;
 export const stage = createInjectionStage({
   clock: new FakeClock(),
