@@ -180,6 +180,8 @@ export function createExchangeStages(
     send: (request, signal) => upstream.send(request, signal),
     mayHaveExpired,
     readExpiry,
+    learnSkew: ({ request, head }) =>
+      injection.learnSkew(request.permit.facts.authority.host, head.headers.get('date')),
     invalidate: (given) => credential.invalidate(given),
     filter: (answer) => response.filter(answer),
     release: (given) => credential.release(given),

@@ -14,6 +14,7 @@ import type { AuthorizedRequest } from './injection/authorized-request.ts';
 import type { Permit } from './policy/permit.ts';
 import { repeatable, replay, settleBody } from './replay.ts';
 import { type Asker, dialectOf, type Rescue, rescue } from './rescue.ts';
+import type { ReadAnswer } from './response/expiry.ts';
 import type { FilteredResponse } from './response/filtered-response.ts';
 import type { DownstreamRequest } from './tunnel/tunnel.ts';
 import type { UpstreamResponse } from './upstream/upstream-response.ts';
@@ -30,8 +31,10 @@ export interface ExchangeStages {
   send(request: AuthorizedRequest, signal: AbortSignal): Promise<UpstreamResponse>;
   /** Whether `readExpiry` is worth its wait. */
   mayHaveExpired(response: UpstreamResponse): boolean;
-  /** Whether the upstream says that the key of its request has expired; `answer` takes the place of the response. */
-  readExpiry(response: UpstreamResponse): Promise<{ readonly answer: UpstreamResponse; readonly hasExpired: boolean }>;
+  /** Whether the upstream says that the key of its request has expired, or its signature may have had the wrong time. */
+  readExpiry(response: UpstreamResponse): Promise<ReadAnswer>;
+  /** Whether the next signature for this host will have another time, now that it has told its own. */
+  learnSkew(answer: UpstreamResponse): boolean;
   /** Whether `obtain` may give another one from now on. */
   invalidate(credential: Credential): Soon<boolean>;
   filter(response: UpstreamResponse): FilteredResponse;

@@ -1,7 +1,7 @@
 /**
- * Duty: hops 5 to 7 once more, where the upstream says that the key it got has expired.
+ * Duty: hops 5 to 7 once more, where the upstream says that the key it got has expired, or its signature had the wrong time.
  * In → Out: the first answer → the answer to pass on.
- * Holds: once for each exchange; only with another lease than before, and only where all of the request can be sent again; the
+ * Holds: once for each exchange; only with another lease, or another time, than before, and only where all of the request can be sent again; the
  *   second attempt has an intent of its own before its key leaves. Where any of it fails, the first answer stands.
  * Fails: `audit_unavailable`, `downstream_aborted`, and what the second attempt fails with once it has left.
  * Not here: whether an answer says so (response/expiry.ts), which leases may be given up (credential/).
@@ -40,7 +40,10 @@ export interface Holder {
   intendAgain(authorized: AuthorizedRequest, credential: Credential, refusedStatus: number): Promise<void>;
 }
 
-type ReplayStages = Pick<ExchangeStages, 'readExpiry' | 'invalidate' | 'obtain' | 'inject' | 'send' | 'release'>;
+type ReplayStages = Pick<
+  ExchangeStages,
+  'readExpiry' | 'learnSkew' | 'invalidate' | 'obtain' | 'inject' | 'send' | 'release'
+>;
 
 export async function replay(
   stages: ReplayStages,
@@ -48,10 +51,14 @@ export async function replay(
   asked: InjectionRequest,
   first: UpstreamResponse,
 ): Promise<UpstreamResponse> {
-  const { answer, hasExpired } = await stages.readExpiry(first);
+  const { answer, refusal } = await stages.readExpiry(first);
   const { permit, credential: former } = answer.request;
-  if (!hasExpired || former === null || !isRepeatable(asked.body)) return answer;
-  const next = await another(stages, permit, former, holder.signal);
+  const mayHelp = refusal === 'skewed' ? stages.learnSkew(answer) : refusal !== null;
+  if (!mayHelp || former === null || !isRepeatable(asked.body)) return answer;
+  const { signal } = holder;
+  const next = await (refusal === 'skewed'
+    ? unless(async () => stages.obtain(permit, signal))
+    : another(stages, permit, former, signal));
   if (next === null) return answer;
   const again = { ...asked, body: bodyAgain(asked.body) };
   const authorized = await unless(async () => stages.inject(permit, next, again));

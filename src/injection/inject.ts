@@ -43,11 +43,14 @@ export interface InjectionStage {
     credential: Credential | null,
     request: InjectedRequest,
   ): AuthorizedRequest | Denial | Promise<AuthorizedRequest | Denial>;
+  /** A host refused a signature for its time; `date` is its own. True where the next signature will have another. */
+  learnSkew(host: string, date: string | undefined): boolean;
 }
 
 export function createInjectionStage(options: InjectionStageOptions): InjectionStage {
   const sigv4 = createSigV4Injection(options);
   return {
+    learnSkew: (host, date) => sigv4.learnSkew(host, date),
     inject: (permit, credential, request) => {
       try {
         return injectInto(sigv4, permit, credential, request);

@@ -57,7 +57,12 @@ export interface ProviderPreset {
     readonly upgrade?: 'websocket';
   }[];
   /** Statuses and body codes by which the provider says that a key has expired. */
-  readonly expired: { readonly statuses: readonly number[]; readonly codes: readonly string[] };
+  readonly expired: {
+    readonly statuses: readonly number[];
+    readonly codes: readonly string[];
+    /** Codes by which it may say that a signature has the wrong time. */
+    readonly skewed?: readonly string[];
+  };
   /** Calls whose answer may go on for minutes: for `presets`, and for `check` where one of them opens a WebSocket. */
   readonly streams: readonly StreamingCall[];
 }

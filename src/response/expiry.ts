@@ -1,6 +1,7 @@
 /**
- * Duty: whether an answer says that the key of its request has expired, in the words of the provider's preset.
- * In → Out: UpstreamResponse → the same, and yes or no.
+ * Duty: whether an answer says that the key of its request has expired, or its time was wrong, in the words of the provider's
+ *   preset.
+ * In → Out: UpstreamResponse → the same, and which of the two, if any.
  * Holds: only answers with a status of the preset are looked at, and at most 16 KiB of them are held back meanwhile; a code is
  *   looked for where providers say codes, never in running text.
  * Source: the error objects of the providers' API references; AWS query, JSON and REST-XML errors.
@@ -34,21 +35,31 @@ export function mayHaveExpired({ head, request }: UpstreamResponse): boolean {
   return request.permit.facts.service.preset?.expired.statuses.includes(head.status) === true;
 }
 
-export async function readExpiry(
-  response: UpstreamResponse,
-): Promise<{ readonly answer: UpstreamResponse; readonly hasExpired: boolean }> {
+/** `skewed`: perhaps, for a signature can be wrong for other reasons too. */
+export type Refusal = 'expired' | 'skewed';
+
+export interface ReadAnswer {
+  /** In place of the response. */
+  readonly answer: UpstreamResponse;
+  readonly refusal: Refusal | null;
+}
+
+export async function readExpiry(response: UpstreamResponse): Promise<ReadAnswer> {
   const { head, request, body } = response;
-  const codes = request.permit.facts.service.preset?.expired.codes ?? [];
+  const { codes = [], skewed = [] } = request.permit.facts.service.preset?.expired ?? {};
   const isSuccess = head.status < 400;
-  if (codes.length === 0) return { answer: response, hasExpired: !isSuccess };
-  const named = head.headers.get('x-amzn-errortype')?.split(':')[0];
-  if (named !== undefined && codes.includes(named)) return { answer: response, hasExpired: true };
-  if (head.framing.kind === 'none' || !isText(head.headers)) return { answer: response, hasExpired: false };
+  if (codes.length === 0) return { answer: response, refusal: isSuccess ? null : 'expired' };
+  const refusalIn = (names: readonly string[]): Refusal | null => {
+    if (names.some((name) => codes.includes(name))) return 'expired';
+    return names.some((name) => skewed.includes(name)) ? 'skewed' : null;
+  };
+  const named = refusalIn([head.headers.get('x-amzn-errortype')?.split(':')[0] ?? '']);
+  if (named !== null) return { answer: response, refusal: named };
+  if (head.framing.kind === 'none' || !isText(head.headers)) return { answer: response, refusal: null };
   const held = await hold(body, isSuccess);
   const answer = { ...response, body: new HeldBody(held.chunks, body) };
   const text = held.isWhole ? Buffer.concat(held.chunks).toString('utf8') : '';
-  const hasExpired = (!isSuccess || FAILED_OK.test(text)) && codesIn(text).some((code) => codes.includes(code));
-  return { answer, hasExpired };
+  return { answer, refusal: !isSuccess || FAILED_OK.test(text) ? refusalIn(codesIn(text)) : null };
 }
 
 /** An event stream has no end to wait for, and what is encoded cannot be read. */

@@ -73,6 +73,13 @@ export const AWS: ProviderPreset = {
       'TokenRefreshRequired',
       'UnrecognizedClientException',
     ],
+    skewed: [
+      'InvalidSignatureException',
+      'RequestExpired',
+      'RequestInTheFuture',
+      'RequestTimeTooSkewed',
+      'SignatureDoesNotMatch',
+    ],
   },
   streams: streams('events: POST /model/*/invoke-with-response-stream', 'events: POST /model/*/converse-stream'),
 };

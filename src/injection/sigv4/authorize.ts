@@ -25,6 +25,7 @@ import { type SignedRequest, type SigningCredential, signRequest } from './sign.
 import { SignedChunks } from './signed-chunks.ts';
 import { SignedEvents } from './signed-events.ts';
 import { type KeyPair, SigningKeys } from './signing-keys.ts';
+import { ClockSkew } from './skew.ts';
 import { checkLifetime, verifyClientSignature } from './verify-client.ts';
 
 export interface SigV4Parts {
@@ -58,6 +59,8 @@ export interface SigV4Injection {
     request: PayloadRequest,
     outgoing: Outgoing,
   ): AuthorizedParts | Promise<AuthorizedParts>;
+  /** The host refused a signature for its time: true where the next one will have another. */
+  learnSkew(host: string, date: string | undefined): boolean;
 }
 
 /** One request on its way, all that can be known of it without its body. */
@@ -69,12 +72,16 @@ interface Presented {
   readonly outgoing: Outgoing;
   readonly clientPair: KeyPair;
   readonly own: SigningCredential;
+  readonly host: string;
 }
 
 export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
   const clientKeys = new SigningKeys();
   const keys = new SigningKeys();
+  const skew = new ClockSkew();
+  const timeAt = (host: string): number => parts.clock.now() + skew.at(host);
   return {
+    learnSkew: (host, date) => skew.learn(host, date, parts.clock.now()),
     authorize: (permit, credential, options, request, outgoing) => {
       const { authority, workload } = permit.facts;
       const client = parseClientAuthorization(request.head, options.presigned === true);
@@ -84,7 +91,8 @@ export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
       checkScope(client.scope, head.headers.getAll('x-amz-region-set'), options, authority.host);
       if (client.presigned !== null) checkPresigned(client, request.head, parts.clock.now());
       const own = signingCredential(credential);
-      const presented = { client, received: request.head, head, outgoing, clientPair: pair, own };
+      const { host } = authority;
+      const presented = { client, received: request.head, head, outgoing, clientPair: pair, own, host };
       const isUnsigned = client.presigned !== null && isS3(client.scope);
       const payload = readPayload(
         client.presigned === null ? request : { ...request, head },
@@ -113,7 +121,7 @@ export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
       payloadHash: payload.hash,
     };
     const names = { names: client.signedNames, headers: head.headers };
-    const signed = signRequest(unsigned, names, client.scope, own, keys, parts.clock.now());
+    const signed = signRequest(unsigned, names, client.scope, own, keys, timeAt(presented.host));
     return {
       ...signed,
       query: sentQuery,
@@ -123,7 +131,7 @@ export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
     };
   }
 
-  function bodyOf({ clientPair: pair, own }: Presented, payload: Payload, theirs: Seed, ours: Seed): Body {
+  function bodyOf({ clientPair: pair, own, host }: Presented, payload: Payload, theirs: Seed, ours: Seed): Body {
     const { links, body } = payload;
     if (links === null) return body;
     const before = new Chain(clientKeys, pair, theirs);
@@ -132,7 +140,7 @@ export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
     const rewriter =
       links.of === 'chunks'
         ? new SignedChunks(before, after, links.stream, { maxChunkBytes: max })
-        : new SignedEvents(before, after, parts.clock, { maxEventBytes: max });
+        : new SignedEvents(before, after, () => timeAt(host), { maxEventBytes: max });
     return new ResignedBody(body, rewriter);
   }
 }

@@ -10,7 +10,6 @@
  */
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { Clock } from '../../core/clock.ts';
 import { EgressError } from '../../core/errors.ts';
 import type { Chain, SignedAt } from './chain.ts';
 import type { Rewriter } from './resigned-body.ts';
@@ -41,7 +40,7 @@ const malformed = (detail: string): EgressError => new EgressError('request_malf
 export class SignedEvents implements Rewriter {
   readonly #client: Chain;
   readonly #own: Chain;
-  readonly #clock: Clock;
+  readonly #now: () => number;
   readonly #maxEventBytes: number;
   #prelude: Buffer = NOTHING;
   /** The frame that is being filled; null: its prelude is not whole yet. */
@@ -49,10 +48,11 @@ export class SignedEvents implements Rewriter {
   #filled = 0;
   #hasEnded = false;
 
-  constructor(client: Chain, own: Chain, clock: Clock, { maxEventBytes }: EventLimits) {
+  /** `now`: epoch `ms`. */
+  constructor(client: Chain, own: Chain, now: () => number, { maxEventBytes }: EventLimits) {
     this.#client = client;
     this.#own = own;
-    this.#clock = clock;
+    this.#now = now;
     this.#maxEventBytes = maxEventBytes;
   }
 
@@ -115,7 +115,7 @@ export class SignedEvents implements Rewriter {
     const signedAt = momentOf(frame.readBigInt64BE(millis), this.#client.seed.scope);
     if (!this.#client.verify('PAYLOAD', hashes(), given, signedAt))
       throw new EgressError('client_signature_invalid', { detail: 'the signature of an event does not match' });
-    const now = BigInt(Math.floor(this.#clock.now() / SECOND_MS) * SECOND_MS);
+    const now = BigInt(Math.floor(this.#now() / SECOND_MS) * SECOND_MS);
     frame.writeBigInt64BE(now, millis);
     frame.write(this.#own.sign('PAYLOAD', hashes(), momentOf(now, this.#own.seed.scope)), signatureAt, 'hex');
     frame.writeUInt32BE(crc32(frame.subarray(0, crcAt)), crcAt);

@@ -5,7 +5,6 @@ import { describe, expect, it } from 'vitest';
 import { ResignedBody } from '../../../../src/injection/sigv4/resigned-body.ts';
 import { SignedEvents } from '../../../../src/injection/sigv4/signed-events.ts';
 import { sha256Hex, signatureOf, signingKey } from '../../../../src/sandbox/upstreams/aws/canonical.ts';
-import { FakeClock } from '../../../fakes/fake-clock.ts';
 import { headOf, PLACEHOLDERS, requestOf } from '../materials.ts';
 import { inject, REAL } from './authorizing.ts';
 import { chainOf, cutBody, drained, pairOf } from './chunk-client.ts';
@@ -99,7 +98,7 @@ function through(body: Buffer, sizes: readonly number[] = [64], maxEventBytes = 
     scope: { ...scope },
     signature: OWN.seed,
   });
-  const rewriter = new SignedEvents(client, own, new FakeClock(), { maxEventBytes });
+  const rewriter = new SignedEvents(client, own, () => NOW, { maxEventBytes });
   return drained(new ResignedBody(cutBody(body, sizes), rewriter));
 }
 
@@ -240,7 +239,7 @@ describe.skipIf(vectors === null)('the official chain of events', () => {
       return frameOf(Buffer.concat([dateHeader(at), signatureHeader(event.signature)]), Buffer.from(event.payload));
     });
     expect(frames.length).toBe(4);
-    const rewriter = new SignedEvents(chainOf(pair, seed), chainOf(pair, seed), new FakeClock(), {
+    const rewriter = new SignedEvents(chainOf(pair, seed), chainOf(pair, seed), () => NOW, {
       maxEventBytes: 1_000,
     });
     const { sent, failure } = await drained(new ResignedBody(cutBody(Buffer.concat(frames), [37]), rewriter));
