@@ -22,6 +22,7 @@ import type { CredentialSlot, InjectionOptions } from './options.ts';
 import { outgoingFields, outgoingHead, outgoingPath, schemeOf, targetOf } from './outgoing-head.ts';
 import { allPlaceholders, placeholderIn, secretPlaceholders } from './placeholder-guard.ts';
 import { type AuthorizedParts, createSigV4Injection, type SigV4Injection, type SigV4Parts } from './sigv4/authorize.ts';
+import { choosesBearer } from './sigv4/bearer-choice.ts';
 import { emptySlots, type UsedSlot } from './slots.ts';
 
 export type InjectionStageOptions = SigV4Parts;
@@ -133,11 +134,11 @@ function sign(
 ): AuthorizedRequest | Denial | Promise<AuthorizedRequest> {
   const { facts } = permit;
   const { head } = request;
+  if (choosesBearer(head, options, facts.authority.host, credential)) return put(permit, credential, BEARER, request);
   const outgoing = outgoingFields(head, facts.authority, true);
   const path = outgoingPath(head);
   const place = placeholderIn(outgoing, targetOf(path, head.query), secretPlaceholders(facts.workload.placeholders));
-  if (place !== null)
-    return misplaced(facts, place, 'a request to AWS is signed with the placeholder, it never carries it');
+  if (place !== null) return misplaced(facts, place, NOT_CARRIED);
   const asSigned = ({ fields, query, body, payload, secretFields, injected }: AuthorizedParts): AuthorizedRequest => {
     const parts = { fields, path, query, framing: payload.framing };
     // A body that was read already has been asked for.
@@ -148,6 +149,11 @@ function sign(
   const signed = sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });
   return signed instanceof Promise ? signed.then(asSigned) : asSigned(signed);
 }
+
+const NOT_CARRIED =
+  'a request to AWS is signed with the placeholder and never carries it; a bearer key is for Bedrock, with a part "key"';
+
+const BEARER: HeaderInjection = Object.freeze({ kind: 'bearer' });
 
 /** One array, so that what is known of it is found again. */
 const NO_SLOTS: readonly CredentialSlot[] = Object.freeze([]);

@@ -83,7 +83,7 @@ function unsigned(method: string, headers: HeaderList): EgressError {
 function otherScheme(value: string): EgressError {
   if (/^AWS /.test(value)) return unsupported('AWS signature version 2 is not supported; configure version 4');
   if (/^bearer /i.test(value)) {
-    const instead = 'unset AWS_BEARER_TOKEN_BEDROCK and give the SDK the placeholder key pair';
+    const instead = 'unset AWS_BEARER_TOKEN_BEDROCK, or give the credential a part "key" (Bedrock alone takes one)';
     return unsupported(`a bearer token was sent where the binding signs with SigV4; ${instead}`);
   }
   return unsupported('the Authorization scheme is not AWS4-HMAC-SHA256 or AWS4-ECDSA-P256-SHA256');

@@ -56,7 +56,8 @@ const SIGNING_NAMES: ReadonlyMap<string, string> = new Map(
   ecr: api.ecr
   ecr-public: api.ecr-public
   sagemaker: api.sagemaker runtime.sagemaker edge.sagemaker featurestore-runtime.sagemaker metrics.sagemaker
-  dynamodb: streams.dynamodb ddb
+  dynamodb: streams.dynamodb streams-dynamodb ddb
+  es: aos
   iotdata: data.iot data-ats.iot
   iot-jobs-data: data.jobs.iot jobs.iot
   ioteventsdata: data.iotevents
@@ -112,6 +113,7 @@ const REGION_FIRST: ReadonlyMap<string, string> = new Map([
   ['aoss', 'aoss'],
   ['neptune', 'neptune-db'],
   ['queue', 'sqs'],
+  ['elasticmapreduce', 'elasticmapreduce'],
 ]);
 
 /** Labels in the place of a service whose subdomains are customers' machines or need no signature. */
@@ -170,9 +172,10 @@ function globalHost(labels: readonly string[], region: string): AwsHost | null {
   const label = withoutFips(labels[labels.length - 1] ?? '');
   if (label === 's3-accelerate') return { services: ['s3'], region: null };
   if (label === 's3' || label === 's3-external-1') return { services: ['s3'], region };
-  const legacy = /^s3-(.+)$/.exec(label)?.[1] ?? '';
+  const legacy = /^s3-(?:fips-)?(.+)$/.exec(label)?.[1] ?? '';
   if (REGION.test(legacy)) return { services: ['s3'], region: legacy };
-  const named = label === 'us-gov' ? labels.slice(0, -1) : labels;
+  // `iam.us-gov.amazonaws.com`, `iam.global.api.aws`.
+  const named = label === 'us-gov' || label === 'global' ? labels.slice(0, -1) : labels;
   const first = withoutFips(named[0] ?? '');
   const name = named.length === 1 ? first : named.join('.');
   const known = SIGNING_NAMES.get(name);
