@@ -162,11 +162,12 @@ export function createExchangeStages(
   closers: Closers,
 ): ExchangeStages & Pick<Path, 'forget'> {
   const { credential, metrics, log } = backing;
-  const { limits } = backing.current.configuration.proxy;
+  const { limits, workers } = backing.current.configuration.proxy;
   const injection = createInjectionStage({
     clock,
     maxBufferedBodyBytes: limits.maxBufferedBodyBytes,
     maxSignedChunkBytes: limits.maxSignedChunkBytes,
+    keepsSessions: workers === 1,
   });
   const upstream = createUpstreamStage(backing.upstream, {
     ...{ issuingCa: backing.issuingCa, proxyLogin: backing.proxyLogin, clock },

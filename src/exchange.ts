@@ -84,7 +84,8 @@ export async function exchange(stages: ExchangeStages, workload: Workload, reque
     await record.intend(authorized); //                                                           (9) before it leaves
     const answer = await stages.send(authorized, request.signal); //                             7 send
     const last = stages.mayHaveExpired(answer) ? await replay(stages, ending, asked, answer) : answer;
-    const filtered = stages.filter(last); //                                                     8 filter
+    const shown = last.request.swapAnswer === undefined ? last : await swapped(last);
+    const filtered = stages.filter(shown); //                                                    8 filter
     await ending.respond(filtered);
   } catch (thrown) {
     await ending.fail(toEgressError(thrown));
@@ -92,6 +93,11 @@ export async function exchange(stages: ExchangeStages, workload: Workload, reque
     ending.settle(); //                                                                          9 audit
     stages.observe(ending.summary(workload));
   }
+}
+
+/** The answer is a credential: the workload gets a placeholder for it. @throws EgressError */
+async function swapped(answer: UpstreamResponse): Promise<UpstreamResponse> {
+  return { ...answer, ...(await answer.request.swapAnswer?.(answer)) };
 }
 
 const NOTHING_SCRUBBED = (): number => 0;

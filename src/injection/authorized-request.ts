@@ -1,5 +1,5 @@
 import type { SecretField } from '../core/headers.ts';
-import type { Body, RequestHead } from '../core/message.ts';
+import type { Body, RequestHead, ResponseHead } from '../core/message.ts';
 import type { Credential } from '../credential/credential.ts';
 import type { Permit } from '../policy/permit.ts';
 
@@ -17,4 +17,11 @@ export interface AuthorizedRequest {
   readonly needles: readonly Buffer[];
   /** What was done, for audit: `none`, `bearer`, `header x-api-key`, `sigv4 s3/us-east-1 unsigned-payload`. */
   readonly injected: string;
+  /** The answer is a credential: this puts placeholders in its place. Absent: it is passed on. @throws EgressError */
+  swapAnswer?(answer: SwappedAnswer): Promise<SwappedAnswer>;
+}
+
+export interface SwappedAnswer {
+  readonly head: ResponseHead;
+  readonly body: Body;
 }

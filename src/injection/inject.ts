@@ -139,12 +139,15 @@ function sign(
   const path = outgoingPath(head);
   const place = placeholderIn(outgoing, targetOf(path, head.query), secretPlaceholders(facts.workload.placeholders));
   if (place !== null) return misplaced(facts, place, NOT_CARRIED);
-  const asSigned = ({ fields, query, body, payload, secretFields, injected }: AuthorizedParts): AuthorizedRequest => {
+  const asSigned = (signed: AuthorizedParts): AuthorizedRequest => {
+    const { fields, query, body, payload, secretFields, injected, session, swapAnswer } = signed;
     const parts = { fields, path, query, framing: payload.framing };
     // A body that was read already has been asked for.
     const outgoingHeadOf = payload.body === request.body ? head : { ...head, expectsContinue: false };
     const sent = outgoingHead(outgoingHeadOf, facts.authority, parts);
-    return { permit, credential, head: sent, secretFields, body, needles: needlesOf(credential), injected };
+    const needles = session === null ? needlesOf(credential) : needlesOf(session);
+    const asked = { permit, credential, head: sent, secretFields, body, needles, injected };
+    return swapAnswer === null ? asked : { ...asked, swapAnswer };
   };
   const signed = sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });
   return signed instanceof Promise ? signed.then(asSigned) : asSigned(signed);

@@ -63,8 +63,6 @@ export function parseClientAuthorization(
     const instead = 'or let the SDK send the request itself, signed in its header';
     throw unsupported(`a presigned URL is signed again where the binding says sigv4: { presigned: true }; ${instead}`);
   }
-  if (headers.has('x-amz-s3session-token'))
-    throw unsupported('S3 Express sessions hand a real key to the client; disable session authentication in the SDK');
   if (isPresigned) return parsePresigned(query);
   if (value === undefined) throw unsigned(method, headers);
   if (value.startsWith(`${HMAC} `)) return readComponents(value.slice(HMAC.length + 1));

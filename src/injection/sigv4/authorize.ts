@@ -12,11 +12,14 @@ import { EgressError } from '../../core/errors.ts';
 import { type Field, HeaderList } from '../../core/headers.ts';
 import type { Body, RequestHead } from '../../core/message.ts';
 import type { Credential } from '../../credential/credential.ts';
-import type { Permit } from '../../policy/permit.ts';
+import type { Permit, PermitFacts } from '../../policy/permit.ts';
+import type { AuthorizedRequest } from '../authorized-request.ts';
+import { hasParameter } from '../query-parameters.ts';
 import { type ClientAuthorization, parseClientAuthorization } from './authorization-grammar.ts';
 import { canonicalPath, canonicalQuery } from './canonical-request.ts';
 import { Chain, type Seed } from './chain.ts';
-import { clientPair, signingCredential } from './parties.ts';
+import { type ExpressSession, ExpressSessions } from './express-sessions.ts';
+import { clientPair, sessionCredential, signingCredential } from './parties.ts';
 import { type Payload, type PayloadRequest, readPayload } from './payload-mode.ts';
 import { ResignedBody } from './resigned-body.ts';
 import { checkScope, isS3, type SigV4Options } from './scope.ts';
@@ -34,6 +37,8 @@ export interface SigV4Parts {
   readonly maxBufferedBodyBytes: number;
   /** Of a chunk or event that carries a signature: it is held until that is verified. */
   readonly maxSignedChunkBytes: number;
+  /** Every request of a workload comes to this process, so that a session of S3 Express can be found again. */
+  readonly keepsSessions: boolean;
 }
 
 export interface AuthorizedParts extends SignedRequest {
@@ -42,7 +47,16 @@ export interface AuthorizedParts extends SignedRequest {
   /** The payload's, with signatures of its own where it has any. */
   readonly body: Body;
   readonly injected: string;
+  /** Puts placeholders into the answer; null where the call mints nothing. */
+  readonly swapAnswer: NonNullable<AuthorizedRequest['swapAnswer']> | null;
+  /** What the request was signed with in place of the credential; null where it was not. */
+  readonly session: Credential | null;
 }
+
+/** `GET /?session` */
+const CREATE_SESSION: ReadonlySet<string> = new Set(['session']);
+const NO_SESSIONS =
+  'sessions of S3 Express need workers: 1 in the Proxy document; or disable session authentication in the SDK';
 
 export interface Outgoing {
   /** Without hop-by-hop ones, Host first. */
@@ -72,46 +86,69 @@ interface Presented {
   readonly outgoing: Outgoing;
   readonly clientPair: KeyPair;
   readonly own: SigningCredential;
-  readonly host: string;
+  readonly session: ExpressSession | null;
+  readonly facts: PermitFacts;
 }
 
 export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
-  const clientKeys = new SigningKeys();
-  const keys = new SigningKeys();
-  const skew = new ClockSkew();
-  const timeAt = (host: string): number => parts.clock.now() + skew.at(host);
-  return {
-    learnSkew: (host, date) => skew.learn(host, date, parts.clock.now()),
-    authorize: (permit, credential, options, request, outgoing) => {
-      const { authority, workload } = permit.facts;
-      const client = parseClientAuthorization(request.head, options.presigned === true);
-      const pair = clientPair(client.accessKeyId, workload.placeholders);
-      const head = client.presigned === null ? request.head : unhoisted(request.head, client.presigned.fields);
-      checkRegionSet(client);
-      checkScope(client.scope, head.headers.getAll('x-amz-region-set'), options, authority.host);
-      if (client.presigned !== null) checkPresigned(client, request.head, parts.clock.now());
-      const own = signingCredential(credential);
-      const { host } = authority;
-      const presented = { client, received: request.head, head, outgoing, clientPair: pair, own, host };
-      const isUnsigned = client.presigned !== null && isS3(client.scope);
-      const payload = readPayload(
-        client.presigned === null ? request : { ...request, head },
-        isUnsigned,
-        parts.maxBufferedBodyBytes,
-      );
-      return payload instanceof Promise
-        ? payload.then((read) => signPresented(presented, read))
-        : signPresented(presented, payload);
-    },
-  };
+  return new Signer(parts);
+}
 
-  function signPresented(presented: Presented, payload: Payload): AuthorizedParts {
-    const { client, received, head, outgoing, own } = presented;
+class Signer implements SigV4Injection {
+  readonly #parts: SigV4Parts;
+  readonly #clientKeys = new SigningKeys();
+  readonly #keys = new SigningKeys();
+  readonly #skew = new ClockSkew();
+  readonly #sessions: ExpressSessions;
+
+  constructor(parts: SigV4Parts) {
+    this.#parts = parts;
+    this.#sessions = new ExpressSessions(parts.clock);
+  }
+
+  learnSkew(host: string, date: string | undefined): boolean {
+    return this.#skew.learn(host, date, this.#parts.clock.now());
+  }
+
+  authorize(
+    { facts }: Permit,
+    credential: Credential,
+    options: SigV4Options,
+    request: PayloadRequest,
+    outgoing: Outgoing,
+  ): AuthorizedParts | Promise<AuthorizedParts> {
+    const { clock, maxBufferedBodyBytes } = this.#parts;
+    const { head: received } = request;
+    const client = parseClientAuthorization(received, options.presigned === true);
+    const { presigned } = client;
+    const session = this.#sessionOf(client, received, facts);
+    const pair = session?.client ?? clientPair(client.accessKeyId, facts.workload.placeholders);
+    const head = presigned === null ? received : unhoisted(received, presigned.fields);
+    checkRegionSet(client);
+    checkScope(client.scope, head.headers.getAll('x-amz-region-set'), options, facts.authority.host);
+    if (presigned !== null) checkPresigned(client, received, clock.now());
+    const own = session === null ? signingCredential(credential) : sessionCredential(session.credential);
+    const presented = { client, received, head, outgoing, clientPair: pair, own, session, facts };
+    const isUnsigned = presigned !== null && isS3(client.scope);
+    const payload = readPayload(presigned === null ? request : { ...request, head }, isUnsigned, maxBufferedBodyBytes);
+    return payload instanceof Promise
+      ? payload.then((read) => this.#sign(presented, read))
+      : this.#sign(presented, payload);
+  }
+
+  /** Nearly always null: signed with the workload's own pair. @throws EgressError `client_signature_invalid`. */
+  #sessionOf({ accessKeyId }: ClientAuthorization, head: RequestHead, facts: PermitFacts): ExpressSession | null {
+    const isPlain = accessKeyId === facts.workload.placeholders.awsAccessKeyId;
+    return isPlain && !head.headers.has('x-amz-s3session-token') ? null : this.#sessions.find(accessKeyId, head, facts);
+  }
+
+  #sign(presented: Presented, payload: Payload): AuthorizedParts {
+    const { client, received, head, outgoing, own, session, facts } = presented;
     checkLinks(client, payload);
     const sentQuery = client.presigned === null ? received.query : client.presigned.query;
     const query = canonicalQuery(sentQuery);
     const asReceived = { query: client.presigned?.signedQuery ?? query, payloadHash: payload.hash };
-    const verified = verifyClientSignature(received, client, presented.clientPair, asReceived, clientKeys);
+    const verified = verifyClientSignature(received, client, presented.clientPair, asReceived, this.#clientKeys);
     const fields = client.presigned === null ? outgoing.fields : [...outgoing.fields, ...client.presigned.fields];
     const unsigned = {
       method: received.method,
@@ -121,26 +158,33 @@ export function createSigV4Injection(parts: SigV4Parts): SigV4Injection {
       payloadHash: payload.hash,
     };
     const names = { names: client.signedNames, headers: head.headers };
-    const signed = signRequest(unsigned, names, client.scope, own, keys, timeAt(presented.host));
+    const signed = signRequest(unsigned, names, client.scope, own, this.#keys, this.#timeAt(facts));
+    const isMinting = isS3(client.scope) && hasParameter(received.query, CREATE_SESSION);
+    if (isMinting && !this.#parts.keepsSessions) throw new EgressError('signing_unsupported', { detail: NO_SESSIONS });
     return {
       ...signed,
       query: sentQuery,
       payload,
-      body: bodyOf(presented, payload, verified.seed, signed.seed),
-      injected: `sigv4 ${placeOf(client)} ${payload.mode}`,
+      body: this.#body(presented, payload, verified.seed, signed.seed),
+      injected: `sigv4 ${placeOf(presented)} ${payload.mode}`,
+      swapAnswer: isMinting ? (answer) => this.#sessions.swap(answer, facts) : null,
+      session: session?.credential ?? null,
     };
   }
 
-  function bodyOf({ clientPair: pair, own, host }: Presented, payload: Payload, theirs: Seed, ours: Seed): Body {
-    const { links, body } = payload;
+  #timeAt({ authority }: PermitFacts): number {
+    return this.#parts.clock.now() + this.#skew.at(authority.host);
+  }
+
+  #body({ clientPair: pair, own, facts }: Presented, { links, body }: Payload, theirs: Seed, ours: Seed): Body {
     if (links === null) return body;
-    const before = new Chain(clientKeys, pair, theirs);
-    const after = new Chain(keys, own, ours);
-    const max = parts.maxSignedChunkBytes;
+    const before = new Chain(this.#clientKeys, pair, theirs);
+    const after = new Chain(this.#keys, own, ours);
+    const max = this.#parts.maxSignedChunkBytes;
     const rewriter =
       links.of === 'chunks'
         ? new SignedChunks(before, after, links.stream, { maxChunkBytes: max })
-        : new SignedEvents(before, after, () => timeAt(host), { maxEventBytes: max });
+        : new SignedEvents(before, after, () => this.#timeAt(facts), { maxEventBytes: max });
     return new ResignedBody(body, rewriter);
   }
 }
@@ -181,7 +225,8 @@ function withPayloadHash(fields: readonly Field[], { hash }: Payload, needsHeade
   return [...fields, { name: 'X-Amz-Content-Sha256', key: 'x-amz-content-sha256', value: hash }];
 }
 
-/** `s3/us-east-1`, `s3/sigv4a`, and whether it was presigned. */
-function placeOf({ scope: { service, region }, presigned }: ClientAuthorization): string {
-  return `${service}/${region ?? 'sigv4a'}${presigned === null ? '' : ' presigned'}`;
+/** `s3/us-east-1`, `s3/sigv4a`, and whether it was presigned, or signed for a session. */
+function placeOf({ client: { scope, presigned }, session }: Presented): string {
+  const place = `${scope.service}/${scope.region ?? 'sigv4a'}`;
+  return `${place}${presigned === null ? '' : ' presigned'}${session === null ? '' : ' session'}`;
 }

@@ -34,8 +34,16 @@ export function clientPair(accessKeyId: string, placeholders: Placeholders): Key
 
 const signingCredentials = new WeakMap<Credential, SigningCredential>();
 
+/** Of a session of S3 Express, which has a field of its own for its token. @throws EgressError `secret_destroyed`. */
+export function sessionCredential(credential: Credential): SigningCredential {
+  return signingCredential(credential, 'X-Amz-S3session-Token');
+}
+
 /** @throws EgressError `credential_invalid`, `secret_destroyed`. */
-export function signingCredential(credential: Credential): SigningCredential {
+export function signingCredential(
+  credential: Credential,
+  tokenField: SigningCredential['tokenField'] = 'X-Amz-Security-Token',
+): SigningCredential {
   const known = signingCredentials.get(credential);
   if (known !== undefined && !known.secretAccessKey.isDestroyed) return known;
   // The id of a key is public: it stands in every signature.
@@ -47,7 +55,7 @@ export function signingCredential(credential: Credential): SigningCredential {
     accessKeyId,
     secretAccessKey: requiredPart(credential, 'secretAccessKey'),
     sessionToken: visible(optionalPart(credential, 'sessionToken')),
-    tokenField: 'X-Amz-Security-Token',
+    tokenField,
   };
   signingCredentials.set(credential, checked);
   return checked;

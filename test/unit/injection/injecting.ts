@@ -22,6 +22,7 @@ export const stage = createInjectionStage({
   clock: new FakeClock(),
   maxBufferedBodyBytes: 1_000,
   maxSignedChunkBytes: 65_536,
+  keepsSessions: true,
 });
 
 type Fields = readonly (readonly [string, string])[];

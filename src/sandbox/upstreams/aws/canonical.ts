@@ -31,7 +31,7 @@ export const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49
 export const sha256Hex = (bytes: Uint8Array | string): string => hash('sha256', bytes, 'hex');
 
 export function canonicalRequest(input: CanonicalInput): string {
-  const path = input.service === 's3' ? input.path : encodeAgain(foldPath(input.path));
+  const path = input.service === 's3' || input.service === 's3express' ? input.path : encodeAgain(foldPath(input.path));
   const fields = input.signed.map(({ name, values }) => `${name}:${values.map(folded).join(',')}\n`).join('');
   const names = input.signed.map(({ name }) => name).join(';');
   return [input.method, path, sortedQuery(input.query), fields, names, input.payloadHash].join('\n');

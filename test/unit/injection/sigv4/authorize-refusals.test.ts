@@ -110,7 +110,7 @@ describe('a form of signature that cannot be signed again', () => {
 
   it('is refused where it belongs to an S3 Express session', async () => {
     expect(await refusal(await clientSigned({ headers: { 'x-amz-s3session-token': 't' } }))).toMatch(
-      /^signing_unsupported: S3 Express sessions/,
+      /^client_signature_invalid: the S3 Express session is over/,
     );
   });
 });

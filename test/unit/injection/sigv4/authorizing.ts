@@ -20,6 +20,7 @@ export const stage = createInjectionStage({
   clock: new FakeClock(),
   maxBufferedBodyBytes: MAX_BODY,
   maxSignedChunkBytes: 65_536,
+  keepsSessions: true,
 });
 export const EMPTY = hash('sha256', '', 'hex');
 

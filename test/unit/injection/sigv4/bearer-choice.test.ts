@@ -14,6 +14,7 @@ const stage = createInjectionStage({
   clock: new FakeClock(),
   maxBufferedBodyBytes: 1_000,
   maxSignedChunkBytes: 65_536,
+  keepsSessions: true,
 });
 const bearing = (host: string, query = ''): ReturnType<typeof headOf> =>
   headOf('POST', `/model/m/converse${query}`, [
