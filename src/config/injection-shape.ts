@@ -15,7 +15,10 @@ const ways = {
   basic: z.strictObject({ username: text.optional() }).optional(),
 };
 
-export const injection = z.strictObject({ ...ways, sigv4: z.strictObject({ services, regions, presigned: z.boolean().optional() }).optional() });
+export const injection = z.strictObject({
+  ...ways,
+  sigv4: z.strictObject({ services, regions, presigned: z.boolean().optional() }).optional(),
+});
 
 /** What a preset cannot know of AWS is which services and regions a binding is for. */
 export const presetInjection = z.strictObject({ ...ways, sigv4: empty.optional() });

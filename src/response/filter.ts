@@ -62,9 +62,19 @@ function filterResponse(response: UpstreamResponse): FilteredResponse {
   };
 }
 
+/** Some work-alikes of S3 repeat the coding of the upload, of which nothing is left in the object. */
+const PLAIN: ReadonlySet<string> = new Set(['', 'identity', 'aws-chunked']);
+
 function isEncoded(headers: HeaderList): boolean {
   for (const { key, value } of headers.fields) {
-    if (key === 'content-encoding' && value !== '' && value.toLowerCase() !== 'identity') return true;
+    if (
+      key === 'content-encoding' &&
+      value
+        .toLowerCase()
+        .split(/[ \t]*,[ \t]*/)
+        .some((coding) => !PLAIN.has(coding))
+    )
+      return true;
   }
   return false;
 }

@@ -162,7 +162,10 @@ describe('an upload in signed chunks', () => {
   it('is on record with its mode', () => {
     const ways = world.audit().map(({ injected }) => injected);
     expect(ways).toEqual(
-      expect.arrayContaining(['sigv4 s3/us-east-1 signed-chunks', 'sigv4 s3/us-east-1 signed-chunks-trailer']),
+      expect.arrayContaining([
+        'sigv4 s3/us-east-1 streaming-signed-payload',
+        'sigv4 s3/us-east-1 streaming-signed-payload-trailer',
+      ]),
     );
   });
 });

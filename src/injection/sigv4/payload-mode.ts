@@ -20,9 +20,9 @@ export type PayloadMode =
   | 'buffered-payload'
   | 'unsigned-payload'
   | 'streaming-unsigned-payload-trailer'
-  | 'signed-chunks'
-  | 'signed-chunks-trailer'
-  | 'signed-events';
+  | 'streaming-signed-payload'
+  | 'streaming-signed-payload-trailer'
+  | 'streaming-signed-events';
 
 export interface Payload {
   readonly mode: PayloadMode;
@@ -68,7 +68,7 @@ export function announcedMode(headers: HeaderList): Announced | null {
   if (announced === 'STREAMING-UNSIGNED-PAYLOAD-TRAILER')
     return { mode: 'streaming-unsigned-payload-trailer', hash: announced, links: null };
   if (announced === 'STREAMING-AWS4-HMAC-SHA256-EVENTS')
-    return { mode: 'signed-events', hash: announced, links: { of: 'events', algorithm: 'AWS4-HMAC-SHA256' } };
+    return { mode: 'streaming-signed-events', hash: announced, links: { of: 'events', algorithm: 'AWS4-HMAC-SHA256' } };
   const [isChunked, algorithm, trailer] = CHUNKED.exec(announced) ?? [];
   if (isChunked === undefined)
     throw unsupported(
@@ -76,7 +76,7 @@ export function announcedMode(headers: HeaderList): Announced | null {
     );
   const stream = { decodedLength: decodedLength(headers), hasTrailer: trailer !== undefined };
   return {
-    mode: stream.hasTrailer ? 'signed-chunks-trailer' : 'signed-chunks',
+    mode: stream.hasTrailer ? 'streaming-signed-payload-trailer' : 'streaming-signed-payload',
     hash: announced,
     links: { of: 'chunks', algorithm: algorithm as Algorithm, stream },
   };

@@ -68,7 +68,9 @@ describe('response stage', () => {
     expect(() => filter(responseOf({ headers: gzip, isInjected: false }))).not.toThrow();
     expect(() => filter(responseOf({ headers: gzip, framing: { kind: 'none' } }))).not.toThrow();
     expect(() => filter(responseOf({ headers: gzip, body: chunksBody([], { length: 0 }) }))).not.toThrow();
-    expect(() => filter(responseOf({ headers: [['Content-Encoding', 'Identity']] }))).not.toThrow();
+    for (const plain of ['Identity', 'aws-chunked', 'aws-chunked, identity'])
+      expect(() => filter(responseOf({ headers: [['Content-Encoding', plain]] }))).not.toThrow();
+    expect(() => filter(responseOf({ headers: [['Content-Encoding', 'aws-chunked, gzip']] }))).toThrow();
   });
 
   it('masks members of JSON that policy names, without a credential too, and refuses to mask what it cannot read', async () => {

@@ -217,7 +217,7 @@ describe('a request that announces signed events', () => {
     const seed = head.headers.get('authorization')?.slice(-64) ?? '';
     const wire = Buffer.concat(signedEvents({ ...SIGNER, seed }, events));
     const result = await inject(head, { host, request: requestOf(head, wire.toString('latin1')) });
-    expect(result.injected).toBe('sigv4 transcribe/us-east-1 signed-events');
+    expect(result.injected).toBe('sigv4 transcribe/us-east-1 streaming-signed-events');
     expect(awsAccepts(result.head, result.secretFields, REAL.secretAccessKey, hashed)).toBe(true);
     const ours = result.head.headers.get('authorization')?.slice(-64) ?? '';
     const { sent, failure } = await drained(result.body);
