@@ -53,8 +53,10 @@ export interface AuthorizedParts extends SignedRequest {
   readonly session: Credential | null;
 }
 
-/** `GET /?session` */
+const NO_REGION_SET: readonly string[] = Object.freeze([]);
+/** `GET /?session`; most queries have no such name, not even escaped. */
 const CREATE_SESSION: ReadonlySet<string> = new Set(['session']);
+const ANY_SESSION = /session|%/i;
 const NO_SESSIONS =
   'sessions of S3 Express need workers: 1 in the Proxy document; or disable session authentication in the SDK';
 
@@ -125,7 +127,8 @@ class Signer implements SigV4Injection {
     const pair = session?.client ?? clientPair(client.accessKeyId, facts.workload.placeholders);
     const head = presigned === null ? received : unhoisted(received, presigned.fields);
     checkRegionSet(client);
-    checkScope(client.scope, head.headers.getAll('x-amz-region-set'), options, facts.authority.host);
+    const regionSet = isRegional(client.scope) ? NO_REGION_SET : head.headers.getAll('x-amz-region-set');
+    checkScope(client.scope, regionSet, options, facts.authority.host);
     if (presigned !== null) checkPresigned(client, received, clock.now());
     const own = session === null ? signingCredential(credential) : sessionCredential(session.credential);
     const presented = { client, received, head, outgoing, clientPair: pair, own, session, facts };
@@ -159,7 +162,7 @@ class Signer implements SigV4Injection {
     };
     const names = { names: client.signedNames, headers: head.headers };
     const signed = signRequest(unsigned, names, client.scope, own, this.#keys, this.#timeAt(facts));
-    const isMinting = isS3(client.scope) && hasParameter(received.query, CREATE_SESSION);
+    const isMinting = isS3(client.scope) && createsSession(received.query);
     if (isMinting && !this.#parts.keepsSessions) throw new EgressError('signing_unsupported', { detail: NO_SESSIONS });
     return {
       ...signed,
@@ -188,6 +191,9 @@ class Signer implements SigV4Injection {
     return new ResignedBody(body, rewriter);
   }
 }
+
+const createsSession = (query: string | null): boolean =>
+  query !== null && ANY_SESSION.test(query) && hasParameter(query, CREATE_SESSION);
 
 /** In the query all is signed. @throws EgressError `client_signature_invalid`. */
 function checkRegionSet({ scope, signedNames, presigned }: ClientAuthorization): void {

@@ -1,84 +1,32 @@
 import { hash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ResignedBody } from '../../../../src/injection/sigv4/resigned-body.ts';
 import { SignedEvents } from '../../../../src/injection/sigv4/signed-events.ts';
-import { sha256Hex, signatureOf, signingKey } from '../../../../src/sandbox/upstreams/aws/canonical.ts';
 import { headOf, PLACEHOLDERS, requestOf } from '../materials.ts';
 import { inject, REAL } from './authorizing.ts';
 import { chainOf, cutBody, drained, pairOf } from './chunk-client.ts';
 import { awsAccepts, clientSigned } from './client.ts';
+import {
+  dateHeader,
+  type Event,
+  type EventSigner,
+  frameOf,
+  header,
+  signatureHeader,
+  signedEvents,
+} from './event-client.ts';
 import { readStreaming } from './vectors.ts';
-
-interface Signer {
-  readonly secretAccessKey: string;
-  readonly region: string;
-  readonly service: string;
-  readonly seed: string;
-}
-
-interface Event {
-  /** Epoch `ms`. */
-  readonly at: number;
-  readonly payload: Buffer;
-  readonly isSignatureFirst?: boolean;
-}
-
-function header(name: string, type: number, value: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([name.length]), Buffer.from(name), Buffer.from([type]), value]);
-}
-
-function dateHeader(at: number): Buffer {
-  const millis = Buffer.alloc(8);
-  millis.writeBigInt64BE(BigInt(at));
-  return header(':date', 8, millis);
-}
-
-function frameOf(headers: Buffer, payload: Buffer): Buffer {
-  const frame = Buffer.alloc(16 + headers.length + payload.length);
-  frame.writeUInt32BE(frame.length, 0);
-  frame.writeUInt32BE(headers.length, 4);
-  frame.writeUInt32BE(crc32(frame.subarray(0, 8)), 8);
-  headers.copy(frame, 12);
-  payload.copy(frame, 12 + headers.length);
-  frame.writeUInt32BE(crc32(frame.subarray(0, frame.length - 4)), frame.length - 4);
-  return frame;
-}
-
-const signatureHeader = (signature: string): Buffer =>
-  header(':chunk-signature', 6, Buffer.concat([Buffer.from([0, 32]), Buffer.from(signature, 'hex')]));
-
-/** Each event as a client puts it on the wire, chained to the seed. */
-function signedEvents({ secretAccessKey, region, service, seed }: Signer, events: readonly Event[]): Buffer[] {
-  let previous = seed;
-  return events.map(({ at, payload, isSignatureFirst }) => {
-    const amzDate = new Date(at).toISOString().replace(/[-:]|\.[0-9]{3}/g, '');
-    const scope = { date: amzDate.slice(0, 8), region, service };
-    const date = dateHeader(at);
-    const lines = [
-      'AWS4-HMAC-SHA256-PAYLOAD',
-      amzDate,
-      `${scope.date}/${region}/${service}/aws4_request`,
-      previous,
-      sha256Hex(date),
-      sha256Hex(payload),
-    ];
-    previous = signatureOf(signingKey(secretAccessKey, scope), lines.join('\n'));
-    const headers = [date, signatureHeader(previous)];
-    return frameOf(Buffer.concat(isSignatureFirst === true ? headers.reverse() : headers), payload);
-  });
-}
 
 const AT = Date.parse('2026-01-15T11:58:00Z');
 const NOW = Date.parse('2026-01-15T12:00:00Z');
-const SIGNER: Signer = {
+const SIGNER: EventSigner = {
   secretAccessKey: PLACEHOLDERS.awsSecretAccessKey,
   region: 'us-east-1',
   service: 'transcribe',
   seed: '1'.repeat(64),
 };
-const OWN: Signer = { ...SIGNER, secretAccessKey: REAL.secretAccessKey, seed: '2'.repeat(64) };
+const OWN: EventSigner = { ...SIGNER, secretAccessKey: REAL.secretAccessKey, seed: '2'.repeat(64) };
 const events: readonly Event[] = [
   { at: AT, payload: Buffer.from('inner frame') },
   { at: AT + 1_000, payload: Buffer.alloc(500, 'x'), isSignatureFirst: true },
