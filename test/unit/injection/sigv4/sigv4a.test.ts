@@ -1,24 +1,17 @@
 import { createPublicKey, hash, sign as signBytes, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { HeaderList } from '../../../../src/core/headers.ts';
 import type { RequestHead } from '../../../../src/core/message.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import type { AuthorizedRequest } from '../../../../src/injection/authorized-request.ts';
 import { AWS } from '../../../../src/injection/presets/aws.ts';
-import {
-  canonicalPath,
-  canonicalQuery,
-  canonicalRequest,
-  hashCanonical,
-} from '../../../../src/injection/sigv4/canonical-request.ts';
 import { deriveEcdsaKey, EcdsaKeys } from '../../../../src/injection/sigv4/ecdsa-key.ts';
-import { amzDateOf } from '../../../../src/injection/sigv4/scope-text.ts';
-import { stringToSign } from '../../../../src/injection/sigv4/string-to-sign.ts';
+import { amzDateOf, type Scope } from '../../../../src/injection/sigv4/scope-text.ts';
 import { EMPTY_SHA256, sha256Hex } from '../../../../src/sandbox/upstreams/aws/canonical.ts';
 import { authorized, credentialOf, PLACEHOLDERS, permitFor, requestOf, type TestRequest } from '../materials.ts';
 import { REAL, stage } from './authorizing.ts';
 import { drained } from './chunk-client.ts';
 import { awsAcceptsEcdsa, ECDSA_DATE, ecdsaSigned, keyOf } from './ecdsa-client.ts';
+import { textsOf, trimmed } from './vector-texts.ts';
 import { parseVectorRequest, readStreaming, readVectors, type Vector } from './vectors.ts';
 
 const MRAP = 'mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com';
@@ -187,8 +180,6 @@ describe.skipIf(chains === null)('the official derivation of a SigV4A key', () =
 });
 
 const vectors = readVectors('v4a')?.filter((vector) => vector['header-signature'] !== undefined) ?? null;
-const trimmed = (text: string): string => Buffer.from(text, 'utf8').toString('latin1').replace(/\n+$/, '');
-const TOKEN = 'x-amz-security-token';
 
 describe.skipIf(vectors === null)('the official SigV4A vectors', () => {
   it('are all here', () => {
@@ -207,7 +198,7 @@ describe.skipIf(vectors === null)('the official SigV4A vectors', () => {
     if (signsBody) all.push(['x-amz-content-sha256', payloadHash]);
     const token =
       credentials.token === undefined || omitsToken === true ? null : Secret.copyOf(Buffer.from(credentials.token));
-    const { canonical, text } = textsOf(vector, all, query, token, payloadHash);
+    const { canonical, text } = textsOf(vector, { fields: all, query, secret: token, payloadHash }, scopeOf(vector));
     expect(canonical).toBe(trimmed(vector['header-canonical-request']));
     expect(text).toBe(trimmed(vector['header-string-to-sign']));
     expectVerified(vector, text, vector['header-signature']);
@@ -238,40 +229,19 @@ describe.skipIf(vectors === null)('the official SigV4A vectors', () => {
       parameters.push(`X-Amz-Security-Token=${encodeURIComponent(credentials.token)}`);
     const payloadHash = hash('sha256', signsBody ? Buffer.from(body, 'latin1') : '', 'hex');
     const whole = [...(query === null ? [] : [query]), ...parameters].join('&');
-    const { canonical, text } = textsOf(vector, fields, whole, null, payloadHash);
+    const { canonical, text } = textsOf(vector, { fields, query: whole, secret: null, payloadHash }, scopeOf(vector));
     expect(canonical).toBe(trimmed(vector['query-canonical-request']));
     expect(text).toBe(trimmed(vector['query-string-to-sign']));
     expectVerified(vector, text, vector['query-signature']);
   });
 });
 
-function textsOf(
-  vector: Vector,
-  fields: readonly (readonly [string, string])[],
-  query: string | null,
-  token: Secret | null,
-  payloadHash: string,
-): { readonly canonical: string; readonly text: string } {
-  const { service, normalize, timestamp } = vector.context;
-  const { method, path } = parseVectorRequest(vector.request);
-  const amzDate = amzDateOf(Date.parse(timestamp));
-  const headers = HeaderList.of(...fields);
-  const names = new Set([...headers].map(({ key }) => key));
-  if (token !== null) names.add(TOKEN);
-  const parts = canonicalRequest({
-    method,
-    path: canonicalPath(path, normalize ? 'single' : 'raw'),
-    query: canonicalQuery(query),
-    fields: headers.fields,
-    signedNames: [...names].sort(),
-    secretName: token === null ? null : TOKEN,
-    payloadHash,
-  });
-  const scope = { date: amzDate.slice(0, 8), region: null, service };
-  const canonical =
-    parts.after === null ? parts.before : parts.before + (token?.reveal().toString('latin1') ?? '') + parts.after;
-  return { canonical, text: stringToSign(amzDate, scope, hashCanonical(parts, token)) };
-}
+/** A scope of SigV4A has no region. */
+const scopeOf = ({ context: { service, timestamp } }: Vector): Scope => ({
+  date: amzDateOf(Date.parse(timestamp)).slice(0, 8),
+  region: null,
+  service,
+});
 
 /** AWS's own signature by our key, and ours by AWS's. */
 function expectVerified(vector: Vector, text: string, signature: string): void {

@@ -1,56 +1,20 @@
 import { hash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { HeaderList } from '../../../../src/core/headers.ts';
 import { Secret } from '../../../../src/core/secret.ts';
-import {
-  canonicalPath,
-  canonicalQuery,
-  canonicalRequest,
-  hashCanonical,
-} from '../../../../src/injection/sigv4/canonical-request.ts';
 import { HmacKey } from '../../../../src/injection/sigv4/hmac-key.ts';
-import { amzDateOf, type RegionalScope, scopeText } from '../../../../src/injection/sigv4/scope-text.ts';
+import { amzDateOf, scopeText } from '../../../../src/injection/sigv4/scope-text.ts';
 import { deriveSigningKey } from '../../../../src/injection/sigv4/signing-key.ts';
-import { stringToSign } from '../../../../src/injection/sigv4/string-to-sign.ts';
+import { textsOf, trimmed, type VectorParts } from './vector-texts.ts';
 import { parseVectorRequest, readVectors, type Vector } from './vectors.ts';
 
 const vectors = readVectors();
 const sha256 = (text: string): string => hash('sha256', Buffer.from(text, 'latin1'), 'hex');
-const trimmed = (text: string): string => Buffer.from(text, 'utf8').toString('latin1').replace(/\n+$/, '');
-const TOKEN = 'x-amz-security-token';
-
-interface Parts {
-  readonly fields: readonly (readonly [string, string])[];
-  readonly query: string | null;
-  readonly secret: Secret | null;
-  readonly payloadHash: string;
-}
-
-function sign(
-  vector: Vector,
-  { fields, query, secret, payloadHash }: Parts,
-): { canonical: string; text: string; signature: string } {
-  const { region, service, normalize, timestamp, credentials } = vector.context;
-  const { method, path } = parseVectorRequest(vector.request);
-  const amzDate = amzDateOf(Date.parse(timestamp));
-  const scope: RegionalScope = { date: amzDate.slice(0, 8), region, service };
-  const headers = HeaderList.of(...fields);
-  const names = new Set([...headers].map(({ key }) => key));
-  if (secret !== null) names.add(TOKEN);
-  const parts = canonicalRequest({
-    method,
-    path: canonicalPath(path, normalize ? 'single' : 'raw'),
-    query: canonicalQuery(query),
-    fields: headers.fields,
-    signedNames: [...names].sort(),
-    secretName: secret === null ? null : TOKEN,
-    payloadHash,
-  });
-  const text = stringToSign(amzDate, scope, hashCanonical(parts, secret));
+function sign(vector: Vector, parts: VectorParts): { canonical: string; text: string; signature: string } {
+  const { region, service, timestamp, credentials } = vector.context;
+  const scope = { date: amzDateOf(Date.parse(timestamp)).slice(0, 8), region, service };
+  const texts = textsOf(vector, parts, scope);
   const key = deriveSigningKey(Buffer.from(credentials.secret_access_key), scope);
-  const canonical =
-    parts.after === null ? parts.before : parts.before + (secret?.reveal().toString('latin1') ?? '') + parts.after;
-  return { canonical, text, signature: new HmacKey(key).sign(text) };
+  return { ...texts, signature: new HmacKey(key).sign(texts.text) };
 }
 
 describe.skipIf(vectors === null)('the official signing vectors', () => {
