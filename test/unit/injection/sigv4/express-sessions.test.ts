@@ -151,6 +151,13 @@ describe('a request signed with a session', () => {
     expect(await refusal(signedWith(held))).toMatch(over);
   });
 
+  it('is refused when it is over by the wall clock, as after a sleep of the machine', async () => {
+    const { clock, refusal, opened } = world();
+    const held = await opened();
+    clock.jump(300_000);
+    expect(await refusal(signedWith(held))).toMatch(over);
+  });
+
   it('is refused at another bucket, without its token, with another, and with another secret', async () => {
     const { refusal, opened } = world();
     const held = await opened();

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { bodyOf } from '../../../../src/core/message.ts';
 import { ResignedBody } from '../../../../src/injection/sigv4/resigned-body.ts';
 import { SignedChunks } from '../../../../src/injection/sigv4/signed-chunks.ts';
 import { decodeAwsChunked } from '../../../../src/sandbox/upstreams/aws/aws-chunked.ts';
@@ -24,7 +25,14 @@ const OWN: ChunkSigner = {
   seed: '2'.repeat(64),
 };
 
-function through(body: Buffer, parts: { decoded: number; trailer?: boolean; sizes?: readonly number[]; max?: number }) {
+interface Parts {
+  readonly decoded: number;
+  readonly trailer?: boolean;
+  readonly sizes?: readonly number[];
+  readonly max?: number;
+}
+
+function rewriterFor(parts: Parts): SignedChunks {
   const client = chainOf(pairOf(PLACEHOLDERS.awsAccessKeyId, SIGNER.secretAccessKey), {
     amzDate: SIGNER.amzDate,
     scope: SCOPE,
@@ -36,9 +44,11 @@ function through(body: Buffer, parts: { decoded: number; trailer?: boolean; size
     signature: OWN.seed,
   });
   const stream = { decodedLength: parts.decoded, hasTrailer: parts.trailer ?? false };
-  const rewriter = new SignedChunks(client, own, stream, { maxChunkBytes: parts.max ?? 65_536 });
-  return drained(new ResignedBody(cutBody(body, parts.sizes ?? [4_096]), rewriter));
+  return new SignedChunks(client, own, stream, { maxChunkBytes: parts.max ?? 65_536 });
 }
+
+const through = (body: Buffer, parts: Parts): ReturnType<typeof drained> =>
+  drained(new ResignedBody(cutBody(body, parts.sizes ?? [4_096]), rewriterFor(parts)));
 
 const chunks = [Buffer.alloc(9_000, 'a'), Buffer.alloc(300, 'b'), Buffer.from('c')];
 const DECODED = 9_301;
@@ -56,6 +66,14 @@ describe('a body of signed chunks', () => {
   it('leaves with its trailer, signed anew too', async () => {
     const { sent } = await through(signedChunksOf(SIGNER, chunks, TRAILER), { decoded: DECODED, trailer: true });
     expect(sent.equals(signedChunksOf(OWN, chunks, TRAILER))).toBe(true);
+  });
+
+  it('leaves the bytes of the client as they are: they may be wanted once more', async () => {
+    const wire = signedChunksOf(SIGNER, chunks, TRAILER);
+    const kept = Buffer.from(wire);
+    const body = new ResignedBody(bodyOf(wire), rewriterFor({ decoded: DECODED, trailer: true }));
+    expect((await drained(body)).sent.equals(signedChunksOf(OWN, chunks, TRAILER))).toBe(true);
+    expect(wire.equals(kept)).toBe(true);
   });
 
   it('may be empty', async () => {
