@@ -65,7 +65,11 @@ class PresetCompiler {
         this.#checkPaths(paths, ['spec', 'safe', i, 'paths']);
         return paths.map((path) => (upgrade === undefined ? { methods, path } : { methods, path, upgrade }));
       }),
-      expired: { statuses: expired?.statuses ?? [], codes: expired?.codes ?? [] },
+      expired: {
+        statuses: expired?.statuses ?? [],
+        codes: expired?.codes ?? [],
+        ...(expired?.skewed === undefined ? {} : { skewed: expired.skewed }),
+      },
       streams: streams.flatMap(({ methods, paths, as }, i) => {
         this.#checkPaths(paths, ['spec', 'streams', i, 'paths']);
         return methods.flatMap((method) => paths.map((path) => ({ method, path, as })));

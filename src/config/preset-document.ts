@@ -14,7 +14,7 @@ type Spec = PresetDocument['spec'];
 /** `name`: not that of a built-in one, where it shall be loaded. */
 export function presetDocument(preset: ProviderPreset, name: string): PresetDocument {
   const { hosts, slots, tenants, injection, expired, safe, streams } = preset;
-  const { statuses, codes } = expired;
+  const { statuses, codes, skewed = [] } = expired;
   const spec: Spec = {
     ...(hosts.length === 0 ? {} : { hosts: [...hosts] }),
     ...(slots.length === 0 ? {} : { slots: slots.map(slotOf) }),
@@ -33,7 +33,13 @@ export function presetDocument(preset: ProviderPreset, name: string): PresetDocu
         }),
     ...(statuses.length === 0
       ? {}
-      : { expired: { statuses: [...statuses], ...(codes.length === 0 ? {} : { codes: [...codes] }) } }),
+      : {
+          expired: {
+            statuses: [...statuses],
+            ...(codes.length === 0 ? {} : { codes: [...codes] }),
+            ...(skewed.length === 0 ? {} : { skewed: [...skewed] }),
+          },
+        }),
     ...(streams.length === 0
       ? {}
       : { streams: joined(streams.map(({ path, method, as }) => ({ about: { methods: [method], as }, path }))) }),

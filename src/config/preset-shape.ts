@@ -49,6 +49,7 @@ export const preset = z.strictObject({
             .meta({ title: 'a status', examples: [401] }),
         ),
         codes: list(spelled('a code as the answer says it', /^[\x20-\x7e]{1,100}$/, 'invalid_api_key')).optional(),
+        skewed: list(spelled('a code as the answer says it', /^[\x20-\x7e]{1,100}$/, 'invalid_api_key')).optional(),
       })
       .optional(),
     streams: z

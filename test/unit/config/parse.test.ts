@@ -179,6 +179,9 @@ describe('what a policy becomes', () => {
       services: ['s3', 'sts'],
       regions: ['us-east-1', 'us-gov-west-1'],
     });
+    const more = '{ sigv4: { services: [s3], regions: ["*"], presigned: true } }';
+    const { bindings } = load(world(AWS) + binding(`services: [s], propagation: { injection: ${more} }`)).policy;
+    expect(bindings[0]?.injection).toEqual({ kind: 'sigv4', services: ['s3'], regions: ['*'], presigned: true });
   });
 
   it('takes a wildcard with a credential where the zone is owned', () => {
@@ -269,6 +272,7 @@ describe('the Proxy document', () => {
         headDeadlineMs: 10_000,
         maxConnections: 4_096,
         maxBufferedBodyBytes: 8_388_608,
+        maxSignedChunkBytes: 1_048_576,
         requestHead: REQUEST_LIMITS,
       },
       upstream: { connectTimeoutMs: 5_000, allowedNetworks: [], maxResponseHeadBytes: 65_536 },

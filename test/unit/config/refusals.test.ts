@@ -111,6 +111,10 @@ describe('quantities that are refused', () => {
       proxy('{ limits: { maxBufferedBody: 2GiB } }'),
       '5:36 spec.limits.maxBufferedBody: 2GiB is out of bounds; from 1KiB to 256MiB',
     ],
+    'a signed chunk beyond what is held': [
+      proxy('{ limits: { maxSignedChunk: 65MiB } }'),
+      '5:35 spec.limits.maxSignedChunk: 65MiB is out of bounds; from 8KiB to 64MiB',
+    ],
     'a request head beyond what is read': [
       proxy('{ limits: { maxRequestHead: 2MiB } }'),
       '5:35 spec.limits.maxRequestHead: 2MiB is out of bounds; from 1KiB to 1MiB',
