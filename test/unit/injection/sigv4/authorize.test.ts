@@ -88,6 +88,14 @@ describe('a request signed with the placeholder pair', () => {
     const signature = (request: AuthorizedRequest): string =>
       request.head.headers.get('authorization')?.slice(-64) ?? '';
     expect(signature(once)).not.toBe(signature(twice));
+    // As the SDK itself would have signed with the real key.
+    for (const [request, encodesPathAgain] of [
+      [once, false],
+      [twice, true],
+    ] as const) {
+      const real = await clientSigned({ ...call, ...REAL, encodesPathAgain, at: new Date('2026-01-15T12:00:00Z') });
+      expect(request.head.headers.get('authorization')).toBe(real.headers.get('authorization'));
+    }
   });
 
   it('is named in the audit with scope and payload mode', async () => {

@@ -1,6 +1,7 @@
 /** Duty: the forms in which AWS names its hosts, by partition and by service: signing name and region, or nobody's API. */
 import { describe, expect, it } from 'vitest';
 import { awsHostOf } from '../../../../src/injection/sigv4/aws-hosts.ts';
+import { awsHostOf as policyHostOf } from '../../../../src/policy/aws-host.ts';
 
 const FORMS = `
   bedrock-agent.us-east-1.amazonaws.com bedrock/us-east-1
@@ -190,5 +191,14 @@ describe('the forms of AWS hosts', () => {
     const place =
       found === null || found.services.length === 0 ? '-' : `${found.services.join('|')}/${found.region ?? '*'}`;
     expect(found?.isMultiRegion === true ? `${place}/many` : place).toBe(expected);
+  });
+
+  it('are of the same service for policy, wherever that is certain of it', () => {
+    const disagreeing = FORMS.filter(([host = '']) => {
+      const signed = awsHostOf(host)?.services ?? [];
+      const judged = policyHostOf(host);
+      return signed.length > 0 && (judged === null || (judged.isCertain && !signed.includes(judged.service)));
+    });
+    expect(disagreeing).toEqual([]);
   });
 });
