@@ -1,29 +1,22 @@
 /**
  * Duty: `injection` of a binding or a preset → `InjectionOptions`.
- * Holds: one way; a field that has a meaning of its own carries no credential.
+ * Holds: one way.
  * Not here: whether the way suits the Services (compile-binding.ts).
  */
-import type { InjectionOptions, PresetInjection } from '../injection/options.ts';
-import type { RawDocument } from './documents.ts';
+import type { InjectionOptions, PresetInjection, Surface } from '../injection/options.ts';
+import { compileHmac } from './compile-hmac.ts';
+import { checkFormat, checkHeaderName, compileHeaders, type InjectionPlace, refuse } from './injection-place.ts';
 import type { InjectionDocument, PresetInjectionDocument } from './injection-shape.ts';
-import { type Path, type ProblemList, quoted } from './problems.ts';
+import { quoted } from './problems.ts';
 
 /** Null: as the preset says. `faulty`: a problem was reported. */
 export type CompiledInjection<T extends PresetInjection = PresetInjection> = T | null | 'faulty';
 
-/** Where it stands. */
-export interface InjectionPlace {
-  readonly raw: RawDocument;
-  readonly at: Path;
-  readonly problems: ProblemList;
-}
-
-const WAYS = ['bearer', 'header', 'basic', 'sigv4'] as const;
-export const CHOICES = 'write bearer: {}, header: {name, format}, basic: {} or sigv4: {services, regions}';
-
-/** Fields whose meaning is the connection's or the message's own. */
-const FORBIDDEN_HEADERS =
-  /^(?:host|connection|content-length|content-encoding|content-type|transfer-encoding|te|trailer|upgrade|expect|keep-alive|range|proxy-.*|x-amz-.*|via|forwarded|sec-websocket-(?!protocol$).*)$/;
+const WAYS = [
+  ...(['bearer', 'header', 'headers', 'basic', 'query', 'path', 'cookie', 'subprotocol'] as const),
+  ...(['jsonField', 'formField', 'hmac', 'mtls', 'placeholder', 'sigv4'] as const),
+];
+export const CHOICES = `write one of ${WAYS.join(', ')}, such as bearer: {} or header: {name, format}`;
 
 export function compileInjection(
   given: InjectionDocument | PresetInjectionDocument = {},
@@ -39,16 +32,24 @@ export function compileInjection(
     );
     return 'faulty';
   }
-  if (given.bearer !== undefined) return { kind: 'bearer' };
-  if (given.sigv4 !== undefined) return { kind: 'sigv4', ...given.sigv4 };
-  if (given.basic !== undefined) return compileBasic(given.basic.username ?? null, place);
-  return given.header === undefined ? null : compileHeader(given.header.name, given.header.format ?? '{}', place);
+  return way === undefined ? null : compileWay(given, place);
 }
 
-/** A problem with the value at these keys below `injection`. */
-function refuse({ raw, at, problems }: InjectionPlace, keys: Path, message: string, hint: string): void {
-  const path = [...at, ...keys];
-  problems.add(raw.at(path), path, message, hint);
+function compileWay(given: InjectionDocument | PresetInjectionDocument, place: InjectionPlace): CompiledInjection {
+  const { header, headers, basic, query, path, cookie, subprotocol, jsonField, formField, hmac, placeholder } = given;
+  if (header !== undefined) return compileHeader(header.name, header.format ?? '{}', place);
+  if (headers !== undefined) return { kind: 'headers', headers: compileHeaders(headers, place, ['headers']) };
+  if (basic !== undefined) return compileBasic(basic.username ?? null, place);
+  if (query !== undefined) return { kind: 'query', name: query.name };
+  if (path !== undefined) return compilePath(path.segment, place);
+  if (cookie !== undefined) return { kind: 'cookie', name: cookie.name };
+  if (subprotocol !== undefined) return { kind: 'subprotocol', prefix: subprotocol.prefix };
+  if (jsonField !== undefined) return compilePointer(jsonField.pointer, place);
+  if (formField !== undefined) return { kind: 'formField', name: formField.name };
+  if (hmac !== undefined) return compileHmac(hmac, place);
+  if (placeholder !== undefined) return { kind: 'placeholder', in: compileSurfaces(placeholder.in, place) };
+  if (given.mtls !== undefined) return { kind: 'mtls' };
+  return given.sigv4 === undefined ? { kind: 'bearer' } : { kind: 'sigv4', ...given.sigv4 };
 }
 
 function compileBasic(username: string | null, place: InjectionPlace): InjectionOptions {
@@ -63,21 +64,31 @@ function compileHeader(name: string, format: string, place: InjectionPlace): Inj
   return { kind: 'header', name, format };
 }
 
-function checkHeaderName(name: string, place: InjectionPlace, keys: Path): void {
-  if (!/^[!#$%&'*+.^`|~\w-]{1,64}$/.test(name)) {
-    refuse(place, keys, `${quoted(name)} is no field name`, 'write it like X-API-Key');
-  } else if (FORBIDDEN_HEADERS.test(name.toLowerCase())) {
-    const hint = 'a credential needs a field for itself, like X-API-Key';
-    refuse(place, keys, `the field ${name} has a meaning of its own`, hint);
+function compilePath(segment: string, place: InjectionPlace): InjectionOptions {
+  if (!/^[A-Za-z0-9._~!$&'()*+,=:@-]*\{\}[A-Za-z0-9._~!$&'()*+,=:@-]*$/.test(segment)) {
+    const hint = 'write it like "bot{}", or "{}" alone';
+    refuse(place, ['path', 'segment'], `the segment ${quoted(segment)} is no segment with {} exactly once`, hint);
   }
+  return { kind: 'path', segment };
 }
 
-function checkFormat(format: string, place: InjectionPlace, keys: Path): void {
-  if (format.split('{}').length !== 2) {
-    const hint = 'write it like "Token {}"; {} is where the key goes';
-    refuse(place, keys, `the format ${quoted(format)} needs {} exactly once`, hint);
-  } else if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(format)) {
-    const message = 'the format has a space at an end or a character outside ASCII';
-    refuse(place, keys, message, 'write it like "Token {}"');
+/** `~1` is `/` and `~0` is `~` (RFC 6901 §3). */
+function compilePointer(text: string, place: InjectionPlace): InjectionOptions {
+  if (/~(?![01])/.test(text)) {
+    const hint = 'write ~0 for "~" and ~1 for "/"';
+    refuse(place, ['jsonField', 'pointer'], `${quoted(text)} is no JSON pointer`, hint);
   }
+  const steps = text.slice(1).split('/');
+  return { kind: 'jsonField', pointer: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')) };
+}
+
+function compileSurfaces(places: readonly string[], place: InjectionPlace): readonly Surface[] {
+  return places.map((text, i) => {
+    const keys = ['placeholder', 'in', i];
+    if (places.indexOf(text) < i) refuse(place, keys, `${quoted(text)} is there twice`, 'keep one of the two');
+    if (!text.startsWith('header:')) return { kind: text as 'query' | 'path' | 'body' };
+    const name = text.slice('header:'.length);
+    checkHeaderName(name, place, keys);
+    return { kind: 'header', name: name.toLowerCase().replaceAll('_', '-') };
+  });
 }

@@ -5,7 +5,8 @@
  * Not here: reading it (compile-preset.ts).
  */
 import { stringify } from 'yaml';
-import type { CredentialSlot, PresetInjection, ProviderPreset } from '../injection/options.ts';
+import type { CredentialSlot, ProviderPreset } from '../injection/options.ts';
+import { injectionDocument } from './injection-document.ts';
 import type { PresetDocument } from './preset-shape.ts';
 import { API_VERSION } from './shapes.ts';
 
@@ -19,7 +20,7 @@ export function presetDocument(preset: ProviderPreset, name: string): PresetDocu
     ...(hosts.length === 0 ? {} : { hosts: [...hosts] }),
     ...(slots.length === 0 ? {} : { slots: slots.map(slotOf) }),
     ...(tenants === undefined ? {} : { tenants: [...tenants] }),
-    injection: injectionOf(injection),
+    injection: injectionDocument(injection),
     ...(preset.minting.length === 0 ? {} : { minting: mintingOf(preset) }),
     ...(safe.length === 0
       ? {}
@@ -58,19 +59,6 @@ function slotOf(slot: CredentialSlot): NonNullable<Spec['slots']>[number] {
       return { query: slot.name };
     case 'subprotocol':
       return { subprotocol: slot.prefix };
-  }
-}
-
-function injectionOf(injection: PresetInjection): Spec['injection'] {
-  switch (injection.kind) {
-    case 'bearer':
-      return { bearer: {} };
-    case 'header':
-      return { header: { name: injection.name, format: injection.format } };
-    case 'basic':
-      return { basic: injection.username === null ? {} : { username: injection.username } };
-    case 'sigv4':
-      return { sigv4: {} };
   }
 }
 

@@ -9,10 +9,6 @@ const NOT_BUILT = 'is not built yet';
 
 /** Kind and path, indexes left out → what to do instead. */
 const KEYS: Readonly<Record<string, string>> = {
-  'CredentialBinding spec.propagation.injection.query': 'use bearer, header, basic or sigv4',
-  'CredentialBinding spec.propagation.injection.cookie': 'use bearer, header, basic or sigv4',
-  'CredentialBinding spec.propagation.injection.subprotocol': 'use bearer, header, basic or sigv4',
-  'CredentialBinding spec.propagation.injection.mtls': 'use bearer, header, basic or sigv4',
   'Proxy spec.listeners.transparent': 'use the explicit listener',
   'Proxy spec.listeners.gateway': 'use the explicit listener',
   'Proxy spec.store': 'leave it out; nothing needs to outlive the process',

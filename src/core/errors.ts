@@ -31,7 +31,7 @@ export const ERRORS = Object.freeze({
     413,
     'http_request_error',
     false,
-    'The request body must be buffered to be signed and is larger than the limit',
+    'The request body must be seen whole, for a signature or a credential in it, and is larger than the limit',
   ),
   request_timeout: row(408, 'http_request_error', true, 'The request did not arrive in time'),
   request_method_unsupported: row(501, 'http_request_error', false, 'The method or transfer coding is not supported'),

@@ -87,13 +87,17 @@ export class HeaderList implements Iterable<Field> {
 }
 
 /**
- * A field whose value holds a secret. It is never a string: the serialiser asks it to write itself into the
+ * Bytes with a secret among them. They are never a string: the serialiser asks them to write themselves into the
  * buffer that goes to the socket and is zeroed afterwards.
  */
-export interface SecretField {
-  readonly name: string;
-  /** Length of the value in `bytes`. */
+export interface SecretText {
+  /** Length in `bytes`. */
   readonly byteLength: number;
   /** Writes exactly `byteLength` bytes at `offset`. */
   copyTo(target: Buffer, offset: number): void;
+}
+
+/** A field whose value holds a secret. */
+export interface SecretField extends SecretText {
+  readonly name: string;
 }

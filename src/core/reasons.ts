@@ -20,6 +20,18 @@ export const REASONS = Object.freeze({
   mints_credentials: row(403, false, 'The call would hand a credential to the workload'),
   call_ambiguous: row(403, false, 'Whether the call mints a credential cannot be told'),
   placeholder_misplaced: row(403, false, 'A placeholder was sent where it does not belong'),
+  placeholder_repeated: row(403, false, 'A placeholder was sent more than once'),
+  placeholder_unknown: row(403, false, 'A placeholder was sent that is not the one of this instance'),
+  credential_place_missing: row(
+    403,
+    false,
+    'The request lacks the place into which the credential of its binding goes',
+  ),
+  body_malformed: row(
+    403,
+    false,
+    'The body cannot be read in one way only, and the credential of the binding goes into it',
+  ),
   insecure_scheme: row(403, false, 'A credential is bound to this destination and the request is not https'),
   rate_limited: row(429, true, 'The request limit of this workload is reached'),
   connections_limited: row(429, true, 'The limit of connections of this workload is reached'),

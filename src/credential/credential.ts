@@ -11,6 +11,10 @@ export type CredentialPart =
   | 'accessKeyId'
   | 'secretAccessKey'
   | 'sessionToken'
+  /** PEM, with its chain. */
+  | 'certificate'
+  /** PEM. */
+  | 'privateKey'
   | 'document';
 
 /** Hop 5: a live credential of one generation, held for one exchange. */

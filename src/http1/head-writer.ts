@@ -8,7 +8,7 @@
  * Not here: zeroing (message-writer.ts).
  */
 import { EgressError } from '../core/errors.ts';
-import type { HeaderList, SecretField } from '../core/headers.ts';
+import type { HeaderList, SecretField, SecretText } from '../core/headers.ts';
 import { isToken } from '../core/http-grammar.ts';
 import type { Framing, RequestHead, ResponseHead } from '../core/message.ts';
 import { allocateSecretBytes } from '../core/secret.ts';
@@ -22,15 +22,34 @@ const isName = (name: string): boolean => isKnownName(name) || isToken(name);
 
 const internal = (detail: string): EgressError => new EgressError('internal', { detail });
 
-/** @throws EgressError `internal` */
-export function serializeRequestHead(head: RequestHead, secretFields: readonly SecretField[]): Buffer {
+/**
+ * `secretTarget` takes the place of the head's own target, and a secret Sec-WebSocket-Protocol that of the head's field.
+ * @throws EgressError `internal`
+ */
+export function serializeRequestHead(
+  head: RequestHead,
+  secretFields: readonly SecretField[],
+  secretTarget: SecretText | null = null,
+): Buffer {
   if (!isToken(head.method) || head.target === '' || NOT_TARGET.test(head.target)) {
     throw internal('the request line would be malformed');
   }
   const { framing } = head;
   if (framing.kind === 'close') throw internal('a request cannot end with its connection');
-  const text = `${head.method} ${head.target} HTTP/1.1\r\n${fieldLines(head.headers)}${framingLine(framing)}`;
-  return secretFields.length === 0 ? Buffer.from(`${text}\r\n`, 'latin1') : withSecrets(text, secretFields);
+  const headers = replaced(head.headers, secretFields);
+  const text = ` HTTP/1.1\r\n${fieldLines(headers)}${framingLine(framing)}`;
+  if (secretTarget !== null) return withSecrets(`${head.method} `, secretTarget, text, secretFields);
+  const line = `${head.method} ${head.target}`;
+  if (secretFields.length === 0) return Buffer.from(`${line}${text}\r\n`, 'latin1');
+  return withSecrets(line, null, text, secretFields);
+}
+
+/** Not every server joins two fields of that name into one list. */
+function replaced(headers: HeaderList, secretFields: readonly SecretField[]): HeaderList {
+  if (!secretFields.some(({ name }) => name === 'Sec-WebSocket-Protocol')) return headers;
+  const kept = headers.copy();
+  kept.delete('sec-websocket-protocol');
+  return kept;
 }
 
 /** The version is always 1.1: it is ours, not that of the message. @throws EgressError `internal` */
@@ -72,15 +91,20 @@ function framingLine(framing: Framing): string {
   }
 }
 
-function withSecrets(text: string, fields: readonly SecretField[]): Buffer {
-  let length = text.length + 2;
+function withSecrets(start: string, target: SecretText | null, text: string, fields: readonly SecretField[]): Buffer {
+  let length = start.length + (target?.byteLength ?? 0) + text.length + 2;
   for (const { name, byteLength } of fields) {
     if (!isToken(name)) throw internal('a field would not fit into its line');
     length += name.length + byteLength + 4;
   }
   const bytes = allocateSecretBytes(length);
   try {
-    let at = 0;
+    let at = bytes.write(start, 0, 'latin1');
+    if (target !== null) {
+      target.copyTo(bytes, at);
+      checkTarget(bytes, at, at + target.byteLength);
+      at += target.byteLength;
+    }
     let before = text;
     for (const field of fields) {
       at += bytes.write(`${before}${field.name}: `, at, 'latin1');
@@ -89,11 +113,18 @@ function withSecrets(text: string, fields: readonly SecretField[]): Buffer {
       at += field.byteLength;
       before = '\r\n';
     }
-    bytes.write('\r\n\r\n', at, 'latin1');
+    bytes.write(fields.length === 0 ? `${text}\r\n` : '\r\n\r\n', at, 'latin1');
     return bytes;
   } catch (thrown) {
     bytes.fill(0);
     throw thrown;
+  }
+}
+
+function checkTarget(bytes: Buffer, start: number, end: number): void {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] as number;
+    if (byte <= 0x20 || byte >= 0x7f) throw internal('a secret would not fit into the request line');
   }
 }
 

@@ -18,6 +18,8 @@ import { fieldLines } from './head-writer.ts';
 export interface WriteOptions {
   /** Zero the head's bytes, and every copy of them, as soon as the socket has taken them. */
   readonly zeroHead?: boolean;
+  /** The body's bytes and their copies as well. */
+  readonly zeroBody?: boolean;
   readonly signal?: AbortSignal;
   /** Called once, right after the head was handed to the sink. */
   readonly onHeadWritten?: () => void;
@@ -187,14 +189,20 @@ class OutgoingMessage {
     const isZeroed = this.#options.zeroHead === true;
     const bytes = parts.length === 0 ? head : joined([head, ...parts], isZeroed);
     if (!isZeroed) return this.#sink.write(bytes);
-    const { length } = head;
+    const hidesBody = this.#options.zeroBody === true;
+    const length = hidesBody ? bytes.length : head.length;
     if (bytes !== head) head.fill(0);
+    if (hidesBody) for (const part of parts) part.fill(0);
     return this.#sink.write(bytes, () => bytes.fill(0, 0, length));
   }
 
   #put(parts: readonly Buffer[]): Promise<void> | undefined {
     this.#checkAlive();
     let flows = true;
+    if (this.#options.zeroBody === true) {
+      for (const part of parts) flows = this.#sink.write(part, () => part.fill(0));
+      return flows ? undefined : this.#drain();
+    }
     if (parts.length > 1 && (parts[1]?.length ?? 0) <= JOIN_BYTES) flows = this.#sink.write(joined(parts, false));
     else {
       this.#sink.cork();

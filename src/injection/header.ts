@@ -5,7 +5,16 @@
 import { EgressError } from '../core/errors.ts';
 import type { SecretField } from '../core/headers.ts';
 import type { Credential } from '../credential/credential.ts';
-import { requiredPart, secretField } from './secret-bytes.ts';
+import type { HeaderPart } from './options.ts';
+import { keyPart, requiredPart, secretField } from './secret-bytes.ts';
+
+/** Several fields, each with a part of its own. @throws EgressError */
+export function severalFields(credential: Credential, headers: readonly HeaderPart[]): readonly SecretField[] {
+  return headers.map(({ name, format, part }) => {
+    const [before = '', after = ''] = format.split('{}');
+    return secretField(name, before, part === null ? keyPart(credential) : requiredPart(credential, part), after);
+  });
+}
 
 /** `format` holds `{}` once, where the key goes. @throws EgressError */
 export function headerFields(credential: Credential, name: string, format: string): readonly SecretField[] {
@@ -14,5 +23,5 @@ export function headerFields(credential: Credential, name: string, format: strin
     throw new EgressError('configuration_invalid', {
       detail: 'the format of a header injection needs {} exactly once',
     });
-  return [secretField(name, before, requiredPart(credential, 'key', 'password'), after)];
+  return [secretField(name, before, keyPart(credential), after)];
 }

@@ -2,28 +2,40 @@
  * Duty: hop 6: puts the credential of the permit's binding on the request, and takes everything else off that could act as
  *   one.
  * In → Out: Permit, Credential, request → AuthorizedRequest, or a Denial.
- * Holds: a credential goes out over https only, to the permit's authority only, in one slot only; a placeholder goes out
+ * Holds: a credential goes out over https only, to the permit's authority only, in one way only; a placeholder goes out
  *   nowhere. Without a binding nothing is injected.
- * Fails: `placeholder_misplaced`, `insecure_scheme` (denials); `credential_invalid`, `configuration_invalid`; SigV4's codes.
+ * Fails: `placeholder_*`, `credential_place_missing`, `body_malformed`, `insecure_scheme` (denials); `credential_invalid`,
+ *   `request_body_too_large`, `configuration_invalid`; SigV4's codes.
  * Not here: whether the request may be made (policy/); bytes on the wire (http1/, upstream/).
  */
 import { EgressError } from '../core/errors.ts';
-import type { Field, SecretField } from '../core/headers.ts';
+import type { Field } from '../core/headers.ts';
 import type { Body, RequestHead } from '../core/message.ts';
 import type { Denial, DenialReason } from '../core/reasons.ts';
 import type { Credential } from '../credential/credential.ts';
 import type { Permit, PermitFacts } from '../policy/permit.ts';
+import type { Placeholders } from '../workload/workload.ts';
 import type { AuthorizedRequest } from './authorized-request.ts';
 import { basicFields, basicKeyAsPassword, basicKeyAsUsername } from './basic.ts';
 import { bearerFields } from './bearer.ts';
-import { headerFields } from './header.ts';
+import { formPlacement, jsonPlacement } from './body-field.ts';
+import { certificatePlacement } from './client-certificate.ts';
+import { cookiePlacement } from './cookie.ts';
+import { headerFields, severalFields } from './header.ts';
+import { hmacPlacement } from './hmac.ts';
 import { needlesOf } from './needles.ts';
 import type { CredentialSlot, InjectionOptions } from './options.ts';
 import { outgoingFields, outgoingHead, outgoingPath, schemeOf, targetOf } from './outgoing-head.ts';
-import { allPlaceholders, placeholderIn, secretPlaceholders } from './placeholder-guard.ts';
+import { ownSlots } from './own-slots.ts';
+import { allPlaceholders, placeholderIn, type Sought, secretPlaceholders } from './placeholder-guard.ts';
+import { type Emptied, isRefusal, type Placement, type Refusal } from './placement.ts';
+import { replacePlaceholder } from './replace-placeholder.ts';
 import { type AuthorizedParts, createSigV4Injection, type SigV4Injection, type SigV4Parts } from './sigv4/authorize.ts';
 import { choosesBearer } from './sigv4/bearer-choice.ts';
 import { emptySlots, type UsedSlot } from './slots.ts';
+import { subprotocolPlacement } from './subprotocol.ts';
+import { type FoundSegment, findSegment, pathPlacement, queryPlacement } from './target.ts';
+import { withoutDigests } from './whole-body.ts';
 
 export type InjectionStageOptions = SigV4Parts;
 
@@ -49,12 +61,12 @@ export interface InjectionStage {
 }
 
 export function createInjectionStage(options: InjectionStageOptions): InjectionStage {
-  const sigv4 = createSigV4Injection(options);
+  const stage: Stage = { ...options, sigv4: createSigV4Injection(options) };
   return {
-    learnSkew: (host, date) => sigv4.learnSkew(host, date),
+    learnSkew: (host, date) => stage.sigv4.learnSkew(host, date),
     inject: (permit, credential, request) => {
       try {
-        return injectInto(sigv4, permit, credential, request);
+        return injectInto(stage, permit, credential, request);
       } catch (thrown) {
         return Promise.reject(thrown);
       }
@@ -63,7 +75,7 @@ export function createInjectionStage(options: InjectionStageOptions): InjectionS
 }
 
 function injectInto(
-  sigv4: SigV4Injection,
+  stage: Stage,
   permit: Permit,
   credential: Credential | null,
   request: InjectedRequest,
@@ -72,8 +84,8 @@ function injectInto(
   if (credential === null) throw new EgressError('credential_unavailable', { detail: 'the binding has no credential' });
   if (schemeOf(request.head) !== 'https') return denial(permit.facts, 'insecure_scheme', 'use https');
   const injection = injectionOf(permit.facts);
-  if (injection.kind === 'sigv4') return sign(sigv4, permit, credential, injection, request);
-  return put(permit, credential, injection, request);
+  if (injection.kind === 'sigv4') return sign(stage, permit, credential, injection, request);
+  return put(stage, permit, credential, injection, request);
 }
 
 /** Nothing to inject: but what stands in for a credential must not leave either. */
@@ -92,32 +104,68 @@ function passOn(
   return { permit, credential: null, head: sent, secretFields: [], body, needles: [], injected: 'none' };
 }
 
-/** The key in a header: in the slot that the workload used, or as the binding or the preset says. */
+/** In the slot that the workload used, or as the binding or the preset says. */
 function put(
+  stage: Stage,
   permit: Permit,
   credential: Credential,
-  injection: HeaderInjection,
+  injection: PlainInjection,
   request: InjectedRequest,
-): AuthorizedRequest | Denial {
+): AuthorizedRequest | Denial | Promise<AuthorizedRequest | Denial> {
   const { facts } = permit;
-  const { head, body } = request;
+  const { head } = request;
   const { placeholders } = facts.workload;
   const outgoing = withoutTenants(outgoingFields(head, facts.authority, true), facts.service.preset?.tenants ?? []);
-  const own = injection.kind === 'header' ? injection.name.toLowerCase() : null;
   const { fields, query, used } = emptySlots(
     outgoing,
     head.query,
     facts.service.preset?.slots ?? NO_SLOTS,
-    own,
+    ownSlots(injection),
     placeholders,
   );
   const path = outgoingPath(head);
-  const place = placeholderIn(fields, targetOf(path, query), secretPlaceholders(placeholders));
-  if (place !== null) return misplaced(facts, place, 'this provider takes no credential there');
-  const chosen =
-    used === null || facts.binding?.injection !== null ? byOptions(credential, injection) : bySlot(credential, used);
-  const sent = outgoingHead(head, facts.authority, { fields, path, query, framing: head.framing });
-  return { permit, credential, head: sent, body, needles: needlesOf(credential), ...chosen };
+  const emptied: Emptied = { fields, path, query };
+  const sought = secretPlaceholders(placeholders);
+  const segment = injection.kind === 'path' ? findSegment(path, injection.segment, placeholders.apiKey) : null;
+  if (segment !== null && isRefusal(segment)) return denial(facts, segment.refused, segment.detail);
+  if (injection.kind !== 'placeholder') {
+    const place = placeholderIn(fields, targetOf(segment?.rest ?? path, query), sought);
+    if (place !== null) return misplaced(facts, place, 'this provider takes no credential there');
+  }
+  const complete = (outcome: Placement | Refusal): AuthorizedRequest | Denial =>
+    isRefusal(outcome)
+      ? denial(facts, outcome.refused, outcome.detail)
+      : assembled(permit, credential, request, emptied, outcome);
+  const isBySlot = used !== null && facts.binding?.injection === null;
+  if (isBySlot) return complete(bySlot(credential, used));
+  const received: Emptied = { fields: outgoing, path, query: head.query };
+  const placed = place({ stage, credential, request, sought, emptied, received, segment, placeholders }, injection);
+  return placed instanceof Promise ? placed.then(complete) : complete(placed);
+}
+
+function assembled(
+  permit: Permit,
+  credential: Credential,
+  request: InjectedRequest,
+  emptied: Emptied,
+  placement: Placement,
+): AuthorizedRequest {
+  const { injected, secretFields, secretTarget, body: placed, clientCertificate } = placement;
+  const fields = placement.fields ?? emptied.fields;
+  const received = placed === undefined ? request.head : { ...request.head, expectsContinue: false };
+  const head = outgoingHead(received, permit.facts.authority, {
+    fields: [...(placed?.isSecret === true ? withoutDigests(fields) : fields)],
+    path: emptied.path,
+    query: placement.query === undefined ? emptied.query : placement.query,
+    framing: placed?.framing ?? request.head.framing,
+  });
+  return {
+    ...{ permit, credential, head, secretFields, body: placed?.body ?? request.body },
+    ...{ needles: needlesOf(credential), injected },
+    ...(secretTarget === undefined ? {} : { secretTarget }),
+    ...(placed?.isSecret === true ? { hasSecretBody: true } : {}),
+    ...(clientCertificate === undefined ? {} : { clientCertificate }),
+  };
 }
 
 /** Whose account pays and whose data is seen is settled by the credential, never by the workload. */
@@ -126,15 +174,16 @@ function withoutTenants(fields: readonly Field[], tenants: readonly string[]): r
 }
 
 function sign(
-  sigv4: SigV4Injection,
+  stage: Stage,
   permit: Permit,
   credential: Credential,
   options: SigV4Injected,
   request: InjectedRequest,
-): AuthorizedRequest | Denial | Promise<AuthorizedRequest> {
+): AuthorizedRequest | Denial | Promise<AuthorizedRequest | Denial> {
   const { facts } = permit;
   const { head } = request;
-  if (choosesBearer(head, options, facts.authority.host, credential)) return put(permit, credential, BEARER, request);
+  if (choosesBearer(head, options, facts.authority.host, credential))
+    return put(stage, permit, credential, BEARER, request);
   const outgoing = outgoingFields(head, facts.authority, true);
   const path = outgoingPath(head);
   const place = placeholderIn(outgoing, targetOf(path, head.query), secretPlaceholders(facts.workload.placeholders));
@@ -149,20 +198,24 @@ function sign(
     const asked = { permit, credential, head: sent, secretFields, body, needles, injected };
     return swapAnswer === null ? asked : { ...asked, swapAnswer };
   };
-  const signed = sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });
+  const signed = stage.sigv4.authorize(permit, credential, options, request, { fields: outgoing, path });
   return signed instanceof Promise ? signed.then(asSigned) : asSigned(signed);
 }
 
 const NOT_CARRIED =
   'a request to AWS is signed with the placeholder and never carries it; a bearer key is for Bedrock, with a part "key"';
 
-const BEARER: HeaderInjection = Object.freeze({ kind: 'bearer' });
+const BEARER: PlainInjection = Object.freeze({ kind: 'bearer' });
 
 /** One array, so that what is known of it is found again. */
 const NO_SLOTS: readonly CredentialSlot[] = Object.freeze([]);
 
 type SigV4Injected = Extract<InjectionOptions, { kind: 'sigv4' }>;
-type HeaderInjection = Exclude<InjectionOptions, SigV4Injected>;
+type PlainInjection = Exclude<InjectionOptions, SigV4Injected>;
+
+interface Stage extends InjectionStageOptions {
+  readonly sigv4: SigV4Injection;
+}
 
 /** The binding's word, otherwise the preset's. @throws EgressError `configuration_invalid`. */
 function injectionOf({ binding, service }: PermitFacts): InjectionOptions {
@@ -174,12 +227,21 @@ function injectionOf({ binding, service }: PermitFacts): InjectionOptions {
   return injection as InjectionOptions;
 }
 
-interface Chosen {
-  readonly secretFields: readonly SecretField[];
-  readonly injected: string;
+interface Placing {
+  readonly stage: Stage;
+  readonly credential: Credential;
+  readonly request: InjectedRequest;
+  readonly sought: Sought;
+  readonly emptied: Emptied;
+  readonly received: Emptied;
+  readonly segment: FoundSegment | null;
+  readonly placeholders: Placeholders;
 }
 
-function byOptions(credential: Credential, injection: HeaderInjection): Chosen {
+type Placed = Placement | Refusal | Promise<Placement | Refusal>;
+
+function place(placing: Placing, injection: PlainInjection): Placed {
+  const { credential, request, emptied, segment, stage } = placing;
   switch (injection.kind) {
     case 'bearer':
       return { secretFields: bearerFields(credential), injected: 'bearer' };
@@ -187,16 +249,54 @@ function byOptions(credential: Credential, injection: HeaderInjection): Chosen {
       const { name, format } = injection;
       return { secretFields: headerFields(credential, name, format), injected: `header ${name.toLowerCase()}` };
     }
+    case 'headers': {
+      const names = injection.headers.map(({ name }) => name.toLowerCase()).join(' ');
+      return { secretFields: severalFields(credential, injection.headers), injected: `headers ${names}` };
+    }
     case 'basic':
       return { secretFields: basicFields(credential, injection.username), injected: 'basic' };
+    case 'query':
+      return queryPlacement(credential, injection.name, emptied);
+    case 'path':
+      if (segment === null) throw new EgressError('internal', { detail: 'a segment was not looked for' });
+      return pathPlacement(credential, segment, emptied.query);
+    case 'cookie':
+      return cookiePlacement(credential, injection.name);
+    case 'subprotocol':
+      return subprotocolPlacement(credential, injection.prefix, request.head, emptied);
+    case 'mtls':
+      return certificatePlacement(credential);
+    case 'hmac':
+      return hmacPlacement(
+        { credential, options: injection, clock: stage.clock, maxBytes: stage.maxBufferedBodyBytes },
+        request,
+        emptied,
+      );
+    default:
+      return placeInBody(placing, injection);
   }
+}
+
+function placeInBody(
+  { credential, request, sought, emptied, received, stage, placeholders }: Placing,
+  injection: Extract<InjectionOptions, { kind: 'jsonField' | 'formField' | 'placeholder' }>,
+): Placed {
+  const maxBytes = stage.maxBufferedBodyBytes;
+  if (injection.kind === 'placeholder') {
+    const parts = { credential, surfaces: injection.in, placeholder: placeholders.apiKey, sought, maxBytes };
+    return replacePlaceholder(parts, request, received, emptied);
+  }
+  const parts = { credential, request, placeholders: sought, maxBytes };
+  return injection.kind === 'jsonField'
+    ? jsonPlacement(parts, injection.pointer)
+    : formPlacement(parts, injection.name);
 }
 
 /** Names of a username that may stand beside a key: `x-access-token`, `oauth2`, `octocat`. */
 const USERNAME = /^[A-Za-z0-9._@+-]{1,128}$/;
 const DEFAULT_USERNAME = 'x-access-token';
 
-function bySlot(credential: Credential, { name, scheme, basic }: UsedSlot): Chosen {
+function bySlot(credential: Credential, { name, scheme, basic }: UsedSlot): Placement {
   if (basic !== null) {
     const username = USERNAME.test(basic.username) ? basic.username : DEFAULT_USERNAME;
     const isUsername = basic.position === 'username';

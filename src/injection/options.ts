@@ -9,6 +9,21 @@ export type InjectionOptions =
   | { readonly kind: 'header'; readonly name: string; readonly format: string }
   /** `username` null: taken from the credential's `username` field. */
   | { readonly kind: 'basic'; readonly username: string | null }
+  /** Never empty; each name once. */
+  | { readonly kind: 'headers'; readonly headers: readonly HeaderPart[] }
+  | { readonly kind: 'query'; readonly name: string }
+  /** `segment` holds `{}` once, where the key goes: `bot{}`. */
+  | { readonly kind: 'path'; readonly segment: string }
+  | { readonly kind: 'cookie'; readonly name: string }
+  /** How the subprotocol begins; the key ends it. */
+  | { readonly kind: 'subprotocol'; readonly prefix: string }
+  /** Names of members and numbers of items, from the root of the body. */
+  | { readonly kind: 'jsonField'; readonly pointer: readonly string[] }
+  | { readonly kind: 'formField'; readonly name: string }
+  | HmacOptions
+  /** The certificate is the connection's; the request has nothing in it. */
+  | { readonly kind: 'mtls' }
+  | { readonly kind: 'placeholder'; readonly in: readonly Surface[] }
   | {
       readonly kind: 'sigv4';
       /** Credential-scope services, never empty: `['s3', 'sts']`. */
@@ -18,6 +33,40 @@ export type InjectionOptions =
       /** Requests that are signed in their query are signed again too. Otherwise they are refused. */
       readonly presigned?: boolean | undefined;
     };
+
+/** Parts that are text. */
+export type SecretPart = 'key' | 'username' | 'password' | 'accessKeyId' | 'secretAccessKey' | 'sessionToken';
+
+export interface HeaderPart {
+  readonly name: string;
+  /** Holds `{}` once. */
+  readonly format: string;
+  /** Null: the key, or the password. */
+  readonly part: SecretPart | null;
+}
+
+/** A signature of the request, made with a part of the credential. */
+export interface HmacOptions {
+  readonly kind: 'hmac';
+  readonly algorithm: 'sha256' | 'sha512';
+  readonly key: SecretPart | null;
+  readonly sign: readonly HmacPiece[];
+  readonly encoding: 'hex' | 'base64';
+  /** `format` of a header holds `{}` once, and may hold `{timestamp}`. */
+  readonly result:
+    | { readonly in: 'header'; readonly name: string; readonly format: string }
+    | { readonly in: 'query'; readonly name: string };
+  /** Null: it is sent nowhere by itself. */
+  readonly timestamp: { readonly in: 'header' | 'query'; readonly name: string } | null;
+  readonly timestampUnit: 's' | 'ms';
+  readonly headers: readonly HeaderPart[];
+}
+
+export type HmacPiece = { readonly text: string } | { readonly value: HmacValue };
+export type HmacValue = 'timestamp' | 'method' | 'path' | 'query' | 'body' | 'bodySha256Hex';
+
+/** Where the placeholder may stand. Header names in lower case. */
+export type Surface = { readonly kind: 'header'; readonly name: string } | { readonly kind: 'query' | 'path' | 'body' };
 
 /** What a preset cannot know of AWS is which services and regions a binding is for. */
 export type PresetInjection = InjectionOptions | { readonly kind: 'sigv4' };

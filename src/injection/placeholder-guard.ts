@@ -1,8 +1,10 @@
 /**
  * Duty: refuses a request that would carry a placeholder out of the house.
  * In → Out: the fields and target that are about to be sent → where a placeholder stands in them, or null.
- * Holds: looks at each value as it is, at Basic credentials decoded, and at the target also in its escaped form.
- * Not here: bodies, which stream.
+ * Holds: looks at each value as it is and for its base64, at Basic credentials decoded, and at the target also with its escapes
+ *   undone, however often it was escaped.
+ * Source: RFC 4648 §4, §5; RFC 3986 §2.1.
+ * Not here: bodies that stream.
  */
 import type { Field } from '../core/headers.ts';
 import type { Placeholders } from '../workload/workload.ts';
@@ -12,26 +14,40 @@ const BASIC = /^basic +([A-Za-z0-9+/=_-]+)$/i;
 /** What is looked for, arranged once for each workload instance. */
 export interface Sought {
   readonly texts: readonly string[];
-  /** With those that look different in a target. */
-  readonly inTarget: readonly string[];
+  /** What is the same in base64 whatever stands around it. */
+  readonly inBase64: readonly string[];
   /** Length of the shortest. */
   readonly shortest: number;
 }
 
 /** A name for the place, safe to show: `the header x-note`, `the query or path`. */
-export function placeholderIn(
-  fields: readonly Field[],
-  target: string,
-  { texts, inTarget, shortest }: Sought,
-): string | null {
-  if (holdsAny(target, inTarget)) return 'the path or query';
+export function placeholderIn(fields: readonly Field[], target: string, sought: Sought): string | null {
+  const { texts, inBase64, shortest } = sought;
+  if (holdsPlaceholder(target, sought)) return 'the path or query';
   for (const { key, value } of fields) {
     // As nearly all values are.
     if (value.length < shortest) continue;
-    if (holdsAny(value, texts) || isInBasic(value, texts)) return `the header ${key}`;
+    if (holdsAny(value, texts) || holdsAny(value, inBase64) || isInBasic(value, texts)) return `the header ${key}`;
   }
   return null;
 }
+
+const MAX_ESCAPED = 3;
+
+/** In a target or a body: as it is, in base64, percent-escaped. */
+export function holdsPlaceholder(text: string, { texts, inBase64 }: Sought): boolean {
+  let read = text;
+  for (let i = 0; i <= MAX_ESCAPED; i++) {
+    if (holdsAny(read, texts) || holdsAny(read, inBase64)) return true;
+    const unescaped = read.includes('%') ? read.replace(ESCAPE, charOf) : read;
+    if (unescaped === read) return false;
+    read = unescaped;
+  }
+  return false;
+}
+
+const ESCAPE = /%([0-9A-Fa-f]{2})/g;
+const charOf = (_: string, digits: string): string => String.fromCharCode(Number.parseInt(digits, 16));
 
 function holdsAny(text: string, wanted: readonly string[]): boolean {
   for (const each of wanted) if (text.includes(each)) return true;
@@ -78,5 +94,15 @@ function arranged(placeholders: Placeholders): Arranged {
 
 function soughtOf(texts: readonly string[]): Sought {
   const shortest = Math.min(...texts.map((text) => text.length));
-  return { texts, inTarget: [...new Set([...texts, ...texts.map(encodeURIComponent)])], shortest };
+  return { texts, inBase64: texts.flatMap(base64Forms), shortest };
+}
+
+/** The digits that do not depend on what stands around, for each of the three places in a group, in both alphabets. */
+function base64Forms(text: string): readonly string[] {
+  const forms = [0, 1, 2].map((shift) => {
+    const bytes = Buffer.from(`${'\0'.repeat(shift)}${text}`, 'latin1');
+    const whole = bytes.toString('base64');
+    return whole.slice(Math.ceil((shift * 8) / 6), Math.floor((bytes.length * 8) / 6));
+  });
+  return [...new Set([...forms, ...forms.map((form) => form.replaceAll('+', '-').replaceAll('/', '_'))])];
 }

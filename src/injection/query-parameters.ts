@@ -7,7 +7,7 @@
  */
 
 /** Name of one `&`-separated part as a server reads it, in lower case. */
-function nameOf(part: string): string {
+export function parameterName(part: string): string {
   const equals = part.indexOf('=');
   const raw = equals === -1 ? part : part.slice(0, equals);
   const decoded = raw.includes('%') ? raw.replace(/%([0-9A-Fa-f]{2})/g, decodeEscape) : raw;
@@ -17,12 +17,12 @@ function nameOf(part: string): string {
 const decodeEscape = (_escape: string, digits: string): string => String.fromCharCode(Number.parseInt(digits, 16));
 
 export function hasParameter(query: string | null, names: ReadonlySet<string>): boolean {
-  return query !== null && query !== '' && query.split('&').some((part) => names.has(nameOf(part)));
+  return query !== null && query !== '' && query.split('&').some((part) => names.has(parameterName(part)));
 }
 
 /** Null where nothing is left. */
 export function withoutParameters(query: string | null, names: ReadonlySet<string>): string | null {
   if (!hasParameter(query, names) || query === null) return query;
-  const kept = query.split('&').filter((part) => !names.has(nameOf(part)));
+  const kept = query.split('&').filter((part) => !names.has(parameterName(part)));
   return kept.length === 0 ? null : kept.join('&');
 }

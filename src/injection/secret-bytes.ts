@@ -36,6 +36,9 @@ export function requiredPart(credential: Credential, ...names: readonly [Credent
   throw new EgressError('credential_invalid', { detail: `the credential has no part "${names.join('" or "')}"` });
 }
 
+/** @throws EgressError `credential_invalid`, `secret_destroyed`. */
+export const keyPart = (credential: Credential): Secret => requiredPart(credential, 'key', 'password');
+
 /** `before`, the secret, `after`: Latin-1 text around the bytes. */
 export function secretField(name: string, before: string, secret: Secret, after = ''): SecretField {
   const start = before.length;

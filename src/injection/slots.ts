@@ -29,12 +29,12 @@ export interface EmptiedRequest {
   readonly used: UsedSlot | null;
 }
 
-/** `own`: lower-case name of the header that the injection will write. */
+/** `own`: the slots that the injection will fill. Both lists are constants of the policy. */
 export function emptySlots(
   fields: readonly Field[],
   query: string | null,
   slots: readonly CredentialSlot[],
-  own: string | null,
+  own: readonly CredentialSlot[],
   placeholders: Placeholders,
 ): EmptiedRequest {
   const { names, parameters, prefixes } = placesOf(slots, own);
@@ -56,11 +56,11 @@ interface Places {
   readonly prefixes: readonly string[];
 }
 
-/** The slots of a preset live as long as the policy; an injection adds one header of its own to them. */
-const known = new WeakMap<readonly CredentialSlot[], Map<string | null, Places>>();
+/** The slots of a preset and of an injection live as long as the policy. */
+const known = new WeakMap<readonly CredentialSlot[], WeakMap<readonly CredentialSlot[], Places>>();
 
-function placesOf(slots: readonly CredentialSlot[], own: string | null): Places {
-  const byOwn = known.get(slots) ?? new Map<string | null, Places>();
+function placesOf(slots: readonly CredentialSlot[], own: readonly CredentialSlot[]): Places {
+  const byOwn = known.get(slots) ?? new WeakMap<readonly CredentialSlot[], Places>();
   known.set(slots, byOwn);
   let places = byOwn.get(own);
   if (places === undefined) {
@@ -70,13 +70,12 @@ function placesOf(slots: readonly CredentialSlot[], own: string | null): Places 
   return places;
 }
 
-function placesIn(slots: readonly CredentialSlot[], own: string | null): Places {
+function placesIn(slots: readonly CredentialSlot[], own: readonly CredentialSlot[]): Places {
   const names = new Set<string>(['authorization']);
-  if (own !== null) names.add(own);
   const parameters = new Set<string>();
   const prefixes: string[] = [];
-  for (const slot of slots) {
-    if (slot.in === 'header') names.add(slot.name.toLowerCase());
+  for (const slot of [...slots, ...own]) {
+    if (slot.in === 'header') names.add(slot.name.toLowerCase().replaceAll('_', '-'));
     else if (slot.in === 'query') parameters.add(slot.name.toLowerCase());
     else prefixes.push(slot.prefix.toLowerCase());
   }

@@ -7,6 +7,7 @@
  */
 import { EgressError, toEgressError } from '../core/errors.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
+import type { ClientIdentities } from './client-identities.ts';
 import { type Dialled, type DialParts, dial } from './dial.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { Http2Pool } from './http2-pool.ts';
@@ -19,7 +20,8 @@ import type { WayOut } from './ways-out.ts';
 export interface ConnectionParts {
   readonly pool: Pool;
   readonly http2: Http2Pool;
-  readonly dial: DialParts;
+  readonly dial: Omit<DialParts, 'trust'>;
+  readonly identities: ClientIdentities;
   readonly wayOut: WayOut;
   readonly resolver: {
     resolve(authority: AuthorizedRequest['permit']['facts']['authority']): Promise<readonly DialTarget[]>;
@@ -51,7 +53,9 @@ export class Connections {
     const targets = await unlessAborted(this.#parts.resolver.resolve(authority), signal);
     const scheme = schemeOf(request);
     const via = this.#parts.wayOut(authority, targets);
-    return dial({ authority, scheme, targets, via, protocols: OFFERS[wanted], signal }, this.#parts.dial);
+    const trust = this.#parts.identities.contextFor(request);
+    const parts = { ...this.#parts.dial, trust };
+    return dial({ authority, scheme, targets, via, protocols: OFFERS[wanted], signal }, parts);
   }
 }
 

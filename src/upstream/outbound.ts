@@ -133,10 +133,10 @@ export class Outbound implements Watched {
   }
 
   #write(): void {
-    const { secretFields, body } = this.#request;
+    const { secretFields, secretTarget = null, body } = this.#request;
     const { socket } = this.#connection;
     const head = wireHead(this.#request.head);
-    const bytes = serializeRequestHead(head, secretFields);
+    const bytes = serializeRequestHead(head, secretFields, secretTarget);
     this.#connection.begin(head.method);
     if (head.framing.kind === 'none' || (head.framing.kind === 'length' && head.framing.length === 0)) {
       socket.write(bytes, () => bytes.fill(0));
@@ -167,7 +167,9 @@ export class Outbound implements Watched {
 
   async #writeWithBody(head: Buffer, framing: Framing, body: RequestBody): Promise<void> {
     try {
-      await writeMessage(this.#connection.socket, head, framing, body, { zeroHead: true, signal: body.stopped });
+      const zeroBody = this.#request.hasSecretBody === true;
+      const options = { zeroHead: true, zeroBody, signal: body.stopped };
+      await writeMessage(this.#connection.socket, head, framing, body, options);
       this.#written();
     } catch (thrown) {
       head.fill(0);

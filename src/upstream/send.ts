@@ -12,6 +12,7 @@ import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { toEgressError } from '../core/errors.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
+import { ClientIdentities } from './client-identities.ts';
 import { Connections, schemeOf } from './connections.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { Http2Outbound } from './http2-outbound.ts';
@@ -44,13 +45,18 @@ export function createUpstreamStage(options: UpstreamOptions, parts: UpstreamPar
   const pool = new Pool(options, clock);
   const deadlines = new Deadlines(clock, Math.min(options.idleTimeoutMs, options.responseHeadTimeoutMs));
   const http2 = new Http2Pool(pool, { maxHeadBytes, maxRequests }, deadlines);
-  const dial = { trust: createTrust(options.extraRoots, parts.issuingCa), clock, connectTimeoutMs };
+  const identities = new ClientIdentities(createTrust(options.extraRoots, parts.issuingCa));
+  const dial = { clock, connectTimeoutMs };
   const wayOut = createWayOut(options.proxy ?? null, parts.proxyLogin ?? null);
-  const connections = new Connections({ pool, http2, dial, wayOut, resolver: createResolver(options, parts) });
+  const connections = new Connections({
+    ...{ pool, http2, dial, identities, wayOut },
+    resolver: createResolver(options, parts),
+  });
   const outboundParts = { pool, deadlines, clock, options };
   return {
     send: (request, signal) => send(connections, outboundParts, request, signal),
     forget: (credentialKey) => {
+      identities.forget(credentialKey);
       pool.forget(credentialKey);
       http2.forget(credentialKey);
     },

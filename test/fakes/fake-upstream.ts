@@ -95,7 +95,7 @@ export class FakeUpstream {
 
   send(request: AuthorizedRequest, signal: AbortSignal): Promise<UpstreamResponse> {
     this.onArrival(request);
-    const head = serializeRequestHead(request.head, request.secretFields).toString('latin1');
+    const head = serializeRequestHead(request.head, request.secretFields, request.secretTarget).toString('latin1');
     const body = textOf(request.body);
     return new Promise((resolve, reject) => {
       const abort = (): void => reject(toEgressError(signal.reason));

@@ -16,6 +16,8 @@ export const envShape = z.strictObject({
       accessKeyId: variable.optional(),
       secretAccessKey: variable.optional(),
       sessionToken: variable.optional(),
+      certificate: variable.optional(),
+      privateKey: variable.optional(),
     })
     .optional(),
 });

@@ -18,6 +18,8 @@ export const partsShape = z.strictObject({
   accessKeyId: text.optional(),
   secretAccessKey: text.optional(),
   sessionToken: text.optional(),
+  certificate: text.optional(),
+  privateKey: text.optional(),
 });
 
 const origin = spelled('an origin without path', /^https?:\/\/[^/?#@\s]{1,300}$/, 'https://vault-1.internal:8200');

@@ -19,10 +19,14 @@ const MEMBERS: Readonly<Record<CredentialPart, string>> = {
   accessKeyId: 'access_key',
   secretAccessKey: 'secret_key',
   sessionToken: 'session_token',
+  certificate: 'certificate',
+  privateKey: 'private_key',
   document: 'document',
 };
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const LF = 0x0a;
+const CR = 0x0d;
 const CLEANUP_MS = 2000;
 
 /** The source it is made of stays its maker's to close. */
@@ -68,16 +72,24 @@ function documentOf(parts: Grant['parts']): Secret {
   }
 }
 
-/** Parts have no control characters, so two bytes are all that needs an escape. */
+/** Parts have no control characters but the line ends of PEM. */
 function escaped(secret: Secret): Buffer {
   const bytes = secret.reveal();
   if (!isUtf8(bytes)) throw new EgressError('credential_invalid', { detail: 'a part of the credential is not UTF-8' });
-  const special = bytes.reduce((count, byte) => count + (byte === QUOTE || byte === BACKSLASH ? 1 : 0), 0);
+  const special = bytes.reduce((count, byte) => count + (escapeOf(byte) === null ? 0 : 1), 0);
   const target = allocateSecretBytes(bytes.length + special);
   let at = 0;
   for (const byte of bytes) {
-    if (byte === QUOTE || byte === BACKSLASH) target[at++] = BACKSLASH;
-    target[at++] = byte;
+    const escape = escapeOf(byte);
+    if (escape !== null) target[at++] = BACKSLASH;
+    target[at++] = escape ?? byte;
   }
   return target;
+}
+
+/** What stands behind the backslash; null: the byte stands for itself. */
+function escapeOf(byte: number): number | null {
+  if (byte === QUOTE || byte === BACKSLASH) return byte;
+  if (byte === LF) return 0x6e;
+  return byte === CR ? 0x72 : null;
 }

@@ -4,7 +4,7 @@
  * Holds: nothing is guessed: where the shape is not known and several strings are there, the configuration must say;
  *   a part is not empty and has no control character, so it can neither end a header field nor add one.
  * Fails: `credential_invalid`, with the names of the fields but never a value.
- * Source: engines openai, aws, database (username and password), kv 1 and 2.
+ * Source: engines openai, aws, database (username and password), pki (certificate and key), kv 1 and 2.
  */
 import { EgressError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
@@ -31,6 +31,10 @@ const SHAPES: readonly Shape[] = [
     { part: 'username', fields: ['username'] },
     { part: 'password', fields: ['password'] },
   ],
+  [
+    { part: 'certificate', fields: ['certificate'] },
+    { part: 'privateKey', fields: ['private_key'] },
+  ],
 ];
 
 const PARTS: ReadonlySet<string> = new Set<CredentialPart>([
@@ -40,9 +44,13 @@ const PARTS: ReadonlySet<string> = new Set<CredentialPart>([
   'accessKeyId',
   'secretAccessKey',
   'sessionToken',
+  'certificate',
+  'privateKey',
 ]);
 const SHOWN_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 const MAX_SHOWN_NAMES = 16;
+/** PEM, which is made of lines and never stands in a field. */
+const OF_LINES: ReadonlySet<CredentialPart> = new Set(['certificate', 'privateKey']);
 const MAX_PART_BYTES = 16 * 1024;
 
 const unusable = (detail: string): EgressError => new EgressError('credential_invalid', { detail });
@@ -124,7 +132,8 @@ export function assertUsable(part: CredentialPart, secret: Secret): void {
   const bytes = secret.reveal();
   if (bytes.length === 0) throw unusable(`the value for ${part} at the credential source is empty`);
   if (bytes.length > MAX_PART_BYTES) throw unusable(`the value for ${part} at the credential source is too long`);
-  if (bytes.some((byte) => byte < 0x20 || byte === 0x7f))
+  const isLineEnd = (byte: number): boolean => OF_LINES.has(part) && (byte === 0x0a || byte === 0x0d);
+  if (bytes.some((byte) => (byte < 0x20 && !isLineEnd(byte)) || byte === 0x7f))
     throw unusable(
       `the value for ${part} at the credential source has a control character, perhaps a line feed at its end`,
     );

@@ -26,7 +26,16 @@ export type ExecSourceParts = Pick<SourceParts, 'clock' | 'ownUid'>;
 /** How long what says no end is used. */
 const ENDLESS_MS = 60 * 60_000;
 const AWS_FIELDS = { accessKeyId: 'AccessKeyId', secretAccessKey: 'SecretAccessKey' };
-const OWN_NAMES = ['key', 'username', 'password', 'accessKeyId', 'secretAccessKey', 'sessionToken'];
+const OWN_NAMES = [
+  'key',
+  'username',
+  'password',
+  'accessKeyId',
+  'secretAccessKey',
+  'sessionToken',
+  'certificate',
+  'privateKey',
+];
 const ENDS = ['expiresAt', 'expiresIn', 'Expiration'];
 
 export function createExecSource(options: ExecSourceOptions, parts: ExecSourceParts): CredentialSource {

@@ -88,11 +88,11 @@ describe('presets that are refused', () => {
     ],
     'no way to inject': [
       preset('{ hosts: [a.test] }'),
-      '5:7 spec.injection: "injection" is missing; a mapping with bearer, header, basic, sigv4',
+      '5:7 spec.injection: "injection" is missing; a mapping with bearer, header, headers, basic, query, path, cookie, subprotocol, jsonField, formField, hmac, mtls, placeholder, sigv4',
     ],
     'an empty way to inject': [
       preset('{ injection: {} }'),
-      '5:20 spec.injection: the preset does not say how to inject; write bearer: {}, header: {name, format}, basic: {} or sigv4: {services, regions}',
+      '5:20 spec.injection: the preset does not say how to inject; write one of bearer, header, headers, basic, query, path, cookie, subprotocol, jsonField, formField, hmac, mtls, placeholder, sigv4, such as bearer: {} or header: {name, format}',
     ],
     'two ways to inject': [
       preset('{ injection: { bearer: {}, basic: {} } }'),

@@ -12,7 +12,7 @@ import {
   source,
   world,
 } from './policy-text.ts';
-import { injection, refused } from './refused.ts';
+import { refused } from './refused.ts';
 
 const addresses = (list: string): string => service(`{ addresses: [${list}] }`);
 
@@ -165,10 +165,6 @@ describe('what the language has and this version does not do', () => {
     'tunnels to what no Service names': [
       proxy('{ unmatched: tunnel }'),
       '5:20 spec.unmatched: "tunnel" is not built yet; write deny, or leave it out',
-    ],
-    'injection into the query': [
-      world() + injection('{ query: { name: k } }'),
-      '20:88 spec.propagation.injection.query: "query" is not built yet; use bearer, header, basic or sigv4',
     ],
     'a token as a selector': [
       identity('{ workloadID: w, selectors: [{ token:instance: [a] }] }'),

@@ -94,7 +94,7 @@ describe('bindings that are refused', () => {
     ],
     'no provider and no way of injection': [
       world(PLAIN) + binding(),
-      '20:42 spec.propagation.injection: the Service "s" has no provider that says how to inject; write bearer: {}, header: {name, format}, basic: {} or sigv4: {services, regions}',
+      '20:42 spec.propagation.injection: the Service "s" has no provider that says how to inject; write one of bearer, header, headers, basic, query, path, cookie, subprotocol, jsonField, formField, hmac, mtls, placeholder, sigv4, such as bearer: {} or header: {name, format}',
     ],
     'AWS without services and regions': [
       world(AWS) + injection('{}'),

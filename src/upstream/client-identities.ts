@@ -1,0 +1,37 @@
+/**
+ * Duty: the TLS context that a request's connection is opened with: its own where the credential is a certificate.
+ * Holds: one for each lease, since making one costs milliseconds; it goes with the lease, and with it OpenSSL's copy of the key.
+ * Fails: `credential_invalid`, `secret_destroyed`.
+ */
+import type { SecureContext } from 'node:tls';
+import type { AuthorizedRequest } from '../injection/authorized-request.ts';
+import type { Trust } from './trust.ts';
+
+/** What was not used for long is made again. */
+const MAX_CONTEXTS = 1_024;
+
+export class ClientIdentities {
+  readonly #trust: Trust;
+  /** Key of the lease → its context. */
+  readonly #contexts = new Map<string, SecureContext>();
+
+  constructor(trust: Trust) {
+    this.#trust = trust;
+  }
+
+  /** @throws EgressError */
+  contextFor({ clientCertificate, credential }: AuthorizedRequest): SecureContext {
+    if (clientCertificate === undefined || credential === null) return this.#trust.context;
+    const known = this.#contexts.get(credential.key);
+    if (known !== undefined) return known;
+    const context = this.#trust.showing(clientCertificate.pem());
+    const [oldest] = this.#contexts.keys();
+    if (this.#contexts.size >= MAX_CONTEXTS && oldest !== undefined) this.#contexts.delete(oldest);
+    this.#contexts.set(credential.key, context);
+    return context;
+  }
+
+  forget(credentialKey: string): void {
+    this.#contexts.delete(credentialKey);
+  }
+}
