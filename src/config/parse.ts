@@ -9,6 +9,7 @@ import { hash } from 'node:crypto';
 import type { ProviderPreset } from '../injection/options.ts';
 import { checkAmbiguity } from './ambiguity.ts';
 import { checkShape, type Kind, type Shaped, type ShapedAs } from './check-shape.ts';
+import { checkWays } from './check-ways.ts';
 import { compileBinding } from './compile-binding.ts';
 import { compileDeliveries } from './compile-delivery.ts';
 import { compileIdentity } from './compile-identity.ts';
@@ -84,6 +85,7 @@ export function compile(
   const policies = only(shaped, 'EgressPolicy').map((source) => compilePolicy(source, context));
   checkAmbiguity(bindings, context.services, problems);
   checkPerInstance(bindings, sources, problems);
+  checkWays(bindings, sources, problems);
   const deliveries = compileDeliveries(bindings, { identities, sources, problems });
   if (problems.count === 0)
     warnOfIdleDocuments(

@@ -46,6 +46,7 @@ describe('the examples', () => {
       'quickstart.yaml',
       'tokens.yaml',
       'vault-logins.yaml',
+      'ways-to-inject.yaml',
       'without-vault.yaml',
     ]));
 
