@@ -90,6 +90,23 @@ describe('a request head', () => {
     expect(seen).toSatisfy((bytes: Buffer) => bytes.every((byte) => byte === 0));
   });
 
+  it('has a secret target in place of its own, and a secret list of subprotocols in place of the field', () => {
+    const textOf = (text: string) => ({
+      byteLength: text.length,
+      copyTo: (target: Buffer, offset: number) => void target.write(text, offset, 'latin1'),
+    });
+    const head = request({ headers: HeaderList.of(['Host', 'a.test'], ['sec-websocket-protocol', 'chat']) });
+    const field = { name: 'Sec-WebSocket-Protocol', ...textOf('chat, key.s') };
+    expect(serializeRequestHead(head, [], textOf('/p?k=s')).toString('latin1')).toBe(
+      'POST /p?k=s HTTP/1.1\r\nHost: a.test\r\nsec-websocket-protocol: chat\r\n\r\n',
+    );
+    expect(serializeRequestHead(head, [field], textOf('/p?k=s')).toString('latin1')).toBe(
+      'POST /p?k=s HTTP/1.1\r\nHost: a.test\r\nSec-WebSocket-Protocol: chat, key.s\r\n\r\n',
+    );
+    for (const target of ['/a b', '/a\r\nX: y', '/\xe9'])
+      expect(() => serializeRequestHead(head, [], textOf(target))).toThrow('internal');
+  });
+
   it('is refused with an empty name, a space in the target, or no target', () => {
     expect(() => serializeRequestHead(request({ headers: HeaderList.of(['', 'x']) }), [])).toThrow('internal');
     expect(() => serializeRequestHead(request({ target: '/a b' }), [])).toThrow('internal');

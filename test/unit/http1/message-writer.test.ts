@@ -103,6 +103,19 @@ const codeOf = async (pending: Promise<unknown>): Promise<string> => {
   }
 };
 
+describe('a body with a secret in it', () => {
+  it.each([100, 20_000])('of %i bytes is zeroed when it is out, with every copy of it', async (size) => {
+    const sink = new Sink();
+    const body = Buffer.alloc(size, 's');
+    const bytes = head();
+    const options = { zeroHead: true, zeroBody: true };
+    expect(await writeMessage(sink, bytes, length(size), bodyOf(body), options)).toBe(size);
+    await turn();
+    expect(sink.text).toBe(`${HEAD}${'s'.repeat(size)}`);
+    for (const each of [bytes, body, ...sink.buffers]) expect(each.every((byte) => byte === 0)).toBe(true);
+  });
+});
+
 describe('what is on the wire', () => {
   it('is head and first chunk in one write where both are here', async () => {
     const sink = new Sink();

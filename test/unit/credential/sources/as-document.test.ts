@@ -40,6 +40,18 @@ describe('a document of parts', () => {
     expect(revocations).toBe(1);
   });
 
+  it('keeps the lines of PEM', async () => {
+    const parts = [
+      ['certificate', secret('-----BEGIN\r\nAA==\n-----END\n')],
+      ['privateKey', secret('KEY\n')],
+    ] as const;
+    const grant = await asDocument(sourceOf(parts)).fetch(workload(), signal());
+    expect(JSON.parse(grant.parts.get('document')?.reveal().toString() ?? '')).toEqual({
+      certificate: '-----BEGIN\r\nAA==\n-----END\n',
+      private_key: 'KEY\n',
+    });
+  });
+
   it('is none of bytes that are no text, and gives back what was obtained', async () => {
     const key = secret(Buffer.of(0x61, 0xff));
     await expect(asDocument(sourceOf([['key', key]])).fetch(workload(), signal())).rejects.toMatchObject({
