@@ -153,7 +153,16 @@ function addressFault(
   };
 }
 
-function wayFault({ options: { name, preset } }: CompiledService, injection: InjectionOptions | null): Fault | null {
+/** A secret in the target or the body is written in HTTP/1.1 alone. */
+const HTTP1_ONLY: readonly string[] = ['query', 'path', 'jsonField', 'formField', 'placeholder', 'subprotocol'];
+
+function wayFault({ options }: CompiledService, injection: InjectionOptions | null): Fault | null {
+  const { name, preset, http2 } = options;
+  const way = (injection ?? preset?.injection)?.kind;
+  if (http2 === 'require' && way !== undefined && HTTP1_ONLY.includes(way)) {
+    const hint = 'write http2: prefer for the Service, or inject in another way';
+    return { fault: `the Service ${quoted(name)} requires HTTP/2, and ${way} needs HTTP/1.1`, hint };
+  }
   if (injection === null) {
     if (preset === null)
       return { fault: `the Service ${quoted(name)} has no provider that says how to inject`, hint: CHOICES };

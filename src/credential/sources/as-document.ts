@@ -80,9 +80,9 @@ function escaped(secret: Secret): Buffer {
   const target = allocateSecretBytes(bytes.length + special);
   let at = 0;
   for (const byte of bytes) {
-    const escape = escapeOf(byte);
-    if (escape !== null) target[at++] = BACKSLASH;
-    target[at++] = escape ?? byte;
+    const letter = escapeOf(byte);
+    if (letter !== null) target[at++] = BACKSLASH;
+    target[at++] = letter ?? byte;
   }
   return target;
 }

@@ -137,6 +137,10 @@ describe('ways that are refused', () => {
       fields('{ username: u }') + injection('{ query: { name: k } }'),
       `${AT}: the CredentialSource "c" has no part key or password; name it under "fields" of the source, or inject in another way`,
     ],
+    'a key in the target of a Service that requires HTTP/2': [
+      world('{ addresses: [{ address: a.test }], http2: require }') + injection('{ query: { name: k } }'),
+      '20:86 spec.propagation.injection: the Service "s" requires HTTP/2, and query needs HTTP/1.1; write http2: prefer for the Service, or inject in another way',
+    ],
     'a body where none is': [
       world(PLAIN) +
         binding('services: [s], match: { methods: [GET] }, propagation: { injection: { formField: { name: k } } }'),
