@@ -1,6 +1,6 @@
 /**
  * Duty: makes the HTTP agents that a Node program creates for itself use the proxy of its environment, as NODE_USE_ENV_PROXY does
- *   for the global ones. The AWS SDKs make their own, and some of them would speak HTTP/2, which this proxy does not.
+ *   for the global ones. The AWS SDKs make their own, and some of them would speak HTTP/2, whose sessions know no proxy.
  * Holds: an agent that was given options of its own for this, or is of a class of its own, is left alone.
  * Source: nodejs.org/api/http.html, `new Agent({ proxyEnv })` (22.21, 24.5). Loaded into the agent's process by NODE_OPTIONS, so plain
  *   CommonJS that any Node takes; the one file here that is not part of the proxy.
