@@ -118,17 +118,18 @@ async function expectArrived({ issued, seen }: MemoryWorld, requests: number): P
 }
 
 describe.skipIf(process.platform !== 'linux')('secrets in the memory of the proxy (Linux only)', () => {
-  it.each<[string, boolean, number]>([
-    ['https', true, 10_000],
-    ['http', false, 400],
+  it.each<[string, boolean, boolean, number]>([
+    ['https', true, false, 10_000],
+    ['http', false, false, 400],
+    ['https, destinations in HTTP/2', true, true, 2_000],
   ])(
     'a Vault on %s: few copies, however many requests, and none in use when the lease is over',
     {
       timeout: 400_000,
     },
-    async (_scheme, tls, requests) => {
+    async (_scheme, tls, http2, requests) => {
       // Short enough for bearer keys to be replaced under load, so that what ended long ago counts too.
-      world = await openMemoryWorld({ tls, bearerSeconds: 20 });
+      world = await openMemoryWorld({ tls, bearerSeconds: 20 }, http2);
       await world.load(80, 16);
       expectSeen(await expectFew('after 96 requests', world));
       await world.load(requests - 96 - 64, 64);

@@ -41,7 +41,8 @@ interface Instance {
   readonly awsSecretAccessKey: string;
 }
 
-export async function openMemoryWorld(settings: VaultSettings): Promise<MemoryWorld> {
+/** `http2`: towards the upstreams. */
+export async function openMemoryWorld(settings: VaultSettings, http2: boolean): Promise<MemoryWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-memory-'));
   const children: ChildProcess[] = [];
   const close = async (): Promise<void> => {
@@ -53,7 +54,7 @@ export async function openMemoryWorld(settings: VaultSettings): Promise<MemoryWo
     const upstream = startFake('upstream-process.ts', children);
     const vaultAt = (await ask(vault, settings)) as { address: string; rootPem: string };
     const upstreamAt = (await ask(upstream, {})) as { port: number; rootPem: string };
-    const policyFile = writePolicy(folder, vaultAt, upstreamAt, settings.tls);
+    const policyFile = writePolicy(folder, vaultAt, upstreamAt, { tls: settings.tls, http2 });
     const proxy = await startProxyProcess(policyFile, folder, children);
     const socket = join(folder, 'state', 'admin.sock');
     const instance = (await callAdmin(socket, 'POST', '/v1/instances', {
@@ -103,12 +104,13 @@ function writePolicy(
   folder: string,
   vault: { address: string; rootPem: string },
   upstream: { port: number; rootPem: string },
-  tls: boolean,
+  { tls, http2 }: { readonly tls: boolean; readonly http2: boolean },
 ): string {
   const file = join(folder, 'policy.yaml');
   writeFileSync(join(folder, 'upstream.pem'), upstream.rootPem);
   writeFileSync(join(folder, 'vault.pem'), vault.rootPem);
   const text = readFileSync(new URL('memory-residue.yaml', import.meta.url), 'utf8')
+    .replaceAll('spec: { addresses: [', http2 ? 'spec: { http2: require, addresses: [' : '$&')
     .replaceAll('FOLDER', folder)
     .replaceAll('UPSTREAM_ROOT', join(folder, 'upstream.pem'))
     .replaceAll('UPSTREAM_PORT', String(upstream.port))

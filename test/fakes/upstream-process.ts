@@ -2,7 +2,7 @@
  * Duty: upstreams in a process of their own, behind TLS, that remember how they were called.
  * In → Out: by IPC the host names → `{ port, rootPem }`; later any message → how often each credential arrived.
  */
-import { createServer } from 'node:https';
+import { createSecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { SandboxAuthority } from '../../src/sandbox/upstreams/certificates.ts';
 
@@ -16,8 +16,9 @@ const ANSWER = JSON.stringify({ object: 'list', padding: 'x'.repeat(500) });
 function open(): Promise<{ port: number; rootPem: string }> {
   const now = () => Date.now();
   const authority = new SandboxAuthority({ now, monotonicMs: now, schedule: () => ({ cancel: () => {} }) });
-  const server = createServer(
-    { SNICallback: (name, done) => done(null, authority.contextFor(name)) },
+  // Whoever offers HTTP/2 gets it.
+  const server = createSecureServer(
+    { allowHTTP1: true, SNICallback: (name, done) => done(null, authority.contextFor(name)) },
     (request, response) => {
       for (const field of FIELDS) {
         const value = request.headers[field];
@@ -25,7 +26,10 @@ function open(): Promise<{ port: number; rootPem: string }> {
         const shown = typeof value === 'string' ? value.replace(/Signature=.*/, '') : null;
         if (shown !== null) seen[`${field}:${shown}`] = (seen[`${field}:${shown}`] ?? 0) + 1;
       }
-      request.resume().on('end', () => response.setHeader('content-type', 'application/json').end(ANSWER));
+      request.resume().on('end', () => {
+        response.setHeader('content-type', 'application/json');
+        response.end(ANSWER);
+      });
     },
   );
   return new Promise((resolve) => {
