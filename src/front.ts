@@ -26,6 +26,7 @@ import { Gate } from './listener/gate.ts';
 import type { UnixListenOptions } from './listener/options.ts';
 import { openUnixListener, type UnixListener } from './listener/unix.ts';
 import { createLimiter } from './policy/limiter.ts';
+import { createOwnRoute } from './upstream/ways-out.ts';
 import type { WorkerListing } from './workers/crew.ts';
 import { groupId } from './workload/accounts.ts';
 import { systemCalls } from './workload/system-calls.ts';
@@ -142,7 +143,9 @@ export function createCredentials(
   onRetired: (key: string) => void,
   count: (event: LeaseEvent) => void,
 ): CredentialStage {
-  const { limits } = ground.current.configuration.proxy;
+  const { limits, upstream } = ground.current.configuration.proxy;
+  const proxy = upstream.proxy ?? null;
+  const route = createOwnRoute(proxy, createProxyLogin(proxy, { ownUid: ground.ownUid, clock }));
   return createCredentialStage({
     sources: () => ground.current.configuration.sources,
     mintToken: (workload, audience, claims) => ground.issuer.mint(workload, audience, claims),
@@ -150,6 +153,7 @@ export function createCredentials(
     stateDirectory: ground.current.configuration.proxy.stateDirectory,
     variables: ground.variables,
     sandboxVaultAddress: ground.sandbox?.vault.address ?? null,
+    ...(route === undefined ? {} : { route }),
     maxLeasesPerWorkload: limits.maxLeasesPerWorkload,
     maxLeasesPerSource: limits.maxLeasesPerSource,
     clock,

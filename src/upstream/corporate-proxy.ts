@@ -1,7 +1,7 @@
 /**
- * Duty: a way to a checked address through the proxy of the network that this one stands in.
+ * Duty: a way to an address through the proxy of the network that this one stands in.
  * In → Out: DialTarget → a socket behind CONNECT, on which nothing was read or written after it.
- * Holds: CONNECT names the address that was checked, never a name, so that nobody resolves it again; the answer is parsed strictly and
+ * Holds: CONNECT names what it is given, so that nobody resolves a checked address again; the answer is parsed strictly and
  *   nothing may stand behind it; credentials leave in one buffer that is zeroed behind the socket.
  * Fails: `connection_*` with what the proxy said, `tls_*` for a proxy over TLS, `credential_*` where the password cannot be read.
  * Source: RFC 9110 §9.3.6 (CONNECT), §11.7 (Proxy-Authorization).

@@ -20,7 +20,12 @@ export interface Destination {
   readonly authority: Authority;
   /** Null: plain http. */
   readonly trust: SecureContext | null;
+  /** Straight where left out. Counts with TLS alone. */
+  readonly route?: Route;
 }
+
+/** A socket whose bytes reach the authority, paused, with an `error` listener; null: dial it straight. @throws EgressError */
+export type Route = (authority: Authority, signal: AbortSignal) => Promise<Socket | null>;
 
 export interface CallBytes {
   readonly method: string;
@@ -85,25 +90,30 @@ export class Connection {
   #isLast = false;
 
   /** Resolves when the peer is verified; `onGone` is called once, when the connection has ended after that. */
-  static open(
-    destination: Destination,
+  static async open(
+    { authority, trust, route }: Destination,
     signal: AbortSignal,
     onGone: (connection: Connection) => void,
   ): Promise<Connection> {
-    const connection = new Connection(destination, onGone);
-    return connection.#opened(destination.trust === null ? 'connect' : 'secureConnect', signal);
+    const tunnel = trust === null ? null : ((await route?.(authority, signal)) ?? null);
+    const connection = new Connection(authority, trust, tunnel, onGone);
+    return connection.#opened(trust === null ? 'connect' : 'secureConnect', signal);
   }
 
-  private constructor({ authority, trust }: Destination, onGone: (connection: Connection) => void) {
+  private constructor(
+    { host, hostKind, port }: Authority,
+    trust: SecureContext | null,
+    tunnel: Socket | null,
+    onGone: (connection: Connection) => void,
+  ) {
     this.#onGone = onGone;
-    const { host, hostKind, port } = authority;
     const onread = { buffer: this.#input, callback: (count: number) => this.#take(count) };
-    const common = { host, port, onread };
     this.#socket =
       trust === null
-        ? connectTcp(common)
+        ? connectTcp({ host, port, onread })
         : connectTls({
-            ...common,
+            host,
+            ...(tunnel === null ? { port, onread } : { socket: tunnel }),
             // An address has no place in SNI (RFC 6066 §3); the certificate is compared with `host` then.
             ...(hostKind === 'name' ? { servername: host } : {}),
             secureContext: trust,
@@ -112,6 +122,8 @@ export class Connection {
             rejectUnauthorized: true,
           });
     this.#socket.setNoDelay(true);
+    // Node does not read into a given buffer where the socket was there before.
+    if (tunnel !== null) this.#socket.on('data', (bytes: Buffer) => this.#receive(bytes));
     this.#socket.on('error', (error) => this.#fail(new BrokenConnection(codeOf(error))));
     this.#socket.on('end', () => this.#ended());
     this.#socket.on('timeout', () => this.destroy());
@@ -176,9 +188,14 @@ export class Connection {
     }
   }
 
-  /** `count` bytes have arrived in the buffer. All of them are used up or copied when this returns. */
+  /** `count` bytes have arrived in the buffer. */
   #take(count: number): boolean {
-    const bytes = this.#input.subarray(0, count);
+    this.#receive(this.#input.subarray(0, count));
+    return true;
+  }
+
+  /** All of them are used up or copied when this returns. */
+  #receive(bytes: Buffer): void {
     try {
       this.#parser.push(bytes);
       this.#advance();
@@ -187,7 +204,6 @@ export class Connection {
     } finally {
       bytes.fill(0);
     }
-    return true;
   }
 
   /** @throws EgressError what the parser says, also of bytes that nobody asked for. */

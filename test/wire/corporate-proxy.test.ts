@@ -1,14 +1,13 @@
 /** Through the proxy of the network: real sockets, real TLS inside and outside of the tunnel. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { createProxyLogin } from '../../src/credential/sources/proxy-login.ts';
 import type { CorporateProxyOptions } from '../../src/upstream/options.ts';
 import { createUpstreamStage } from '../../src/upstream/send.ts';
 import type { UpstreamStage } from '../../src/upstream/upstream-response.ts';
+import { type FakeCorporateProxy, openCorporateProxy } from '../fakes/fake-corporate-proxy.ts';
 import {
   answering,
   clock,
@@ -34,48 +33,10 @@ afterAll(() => {
   corporate.remove();
 });
 
-interface Corporate {
-  readonly port: number;
-  /** Heads as they came. */
-  readonly asked: string[];
-}
-
-/** `answer`: the bytes in place of a tunnel; null: opens one. */
-async function corporateProxy({
-  answer = null,
-  isTls = false,
-}: {
-  answer?: string | null;
-  isTls?: boolean;
-} = {}): Promise<Corporate> {
-  const asked: string[] = [];
-  const sockets = new Set<Socket>();
-  const serve = (socket: Socket): void => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-    socket.once('data', (bytes: Buffer) => {
-      const head = bytes.toString('latin1');
-      asked.push(head);
-      if (answer !== null) {
-        socket.write(answer, 'latin1');
-        return;
-      }
-      const port = Number(/^CONNECT 127\.0\.0\.1:([0-9]+) HTTP\/1\.1\r\n/.exec(head)?.[1]);
-      const onward = connect({ host: '127.0.0.1', port }, () => {
-        socket.write('HTTP/1.1 200 Connection established\r\nVia: corp\r\n\r\n');
-        socket.pipe(onward).pipe(socket);
-      });
-      sockets.add(onward);
-      onward.on('error', () => socket.destroy());
-    });
-  };
-  const server: Server = isTls ? createTlsServer(corporate.leaf('DNS:localhost'), serve) : createServer(serve);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  toClose.push(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  });
-  return { port: (server.address() as { port: number }).port, asked };
+async function corporateProxy(options: Parameters<typeof openCorporateProxy>[0] = {}): Promise<FakeCorporateProxy> {
+  const proxy = await openCorporateProxy(options);
+  toClose.push(() => proxy.close());
+  return proxy;
 }
 
 function stageThrough(
@@ -160,7 +121,7 @@ describe('through the proxy of the network', () => {
 
   it('over TLS where the proxy wants it, and never to one of another name', async () => {
     const server = await upstream();
-    const proxy = await corporateProxy({ isTls: true });
+    const proxy = await corporateProxy({ tls: corporate.leaf('DNS:localhost') });
     const https = { scheme: 'https', host: 'localhost', port: proxy.port, caPem: corporate.cert } as const;
     const { head } = await stageThrough(server.port, https).send(requestOf(), never());
     expect(head.status).toBe(200);

@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { EgressError } from '../../core/errors.ts';
 import { openVaultClient, type VaultClient } from '../../vault/client.ts';
+import type { Route } from '../../vault/connection.ts';
 import type { DeliveryOrder } from '../credential.ts';
 import type { CredentialSourceOptions, ProviderEndpoint, VaultSourceOptions } from '../options.ts';
 import type { CredentialSource } from '../source.ts';
@@ -25,6 +26,8 @@ export interface SourceDirectoryOptions extends Omit<SourceParts, 'vaultClient' 
   readonly sources: () => readonly CredentialSourceOptions[];
   /** What the address `sandbox` stands for; null where there is none. */
   readonly sandboxVaultAddress: string | null;
+  /** How providers are reached; straight where left out. A Vault always is. */
+  readonly route?: Route;
 }
 
 /** For one call to a provider; who waits for a credential waits no longer than 5 s. */
@@ -115,7 +118,9 @@ export class SourceDirectory {
     const known = this.#callers.get(key);
     if (known !== undefined) return known;
     const caPem = caFile === null ? null : readRoots(caFile);
-    const caller = openHttpsCaller({ baseUrl, caPem, timeoutMs: CALL_MS, maxBodyBytes: MAX_ANSWER_BYTES });
+    const { route } = this.#options;
+    const limits = { timeoutMs: CALL_MS, maxBodyBytes: MAX_ANSWER_BYTES };
+    const caller = openHttpsCaller({ baseUrl, caPem, ...limits, ...(route === undefined ? {} : { route }) });
     this.#callers.set(key, caller);
     return caller;
   }

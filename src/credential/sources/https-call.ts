@@ -8,10 +8,10 @@
  * Not here: what a status means (provider-failure.ts), bytes on the wire (../../vault/connection.ts).
  */
 import { type Authority, parseAuthority } from '../../core/authority.ts';
-import { EgressError } from '../../core/errors.ts';
+import { EgressError, toEgressError } from '../../core/errors.ts';
 import type { SecretField } from '../../core/headers.ts';
 import { allocateSecretBytes, type Secret } from '../../core/secret.ts';
-import { BrokenConnection, Connection, createTrust, type RawReply } from '../../vault/connection.ts';
+import { BrokenConnection, Connection, createTrust, type RawReply, type Route } from '../../vault/connection.ts';
 import { ConnectionPool } from '../../vault/connection-pool.ts';
 import { DEFAULT_PORT, requestBytes } from '../../vault/request-bytes.ts';
 import { failureFrom } from '../../vault/transport.ts';
@@ -24,6 +24,8 @@ export interface HttpsCallerOptions {
   /** For one try. */
   readonly timeoutMs: number;
   readonly maxBodyBytes: number;
+  /** How an https origin is reached; straight where left out. */
+  readonly route?: Route;
 }
 
 export interface HttpsRequest {
@@ -78,12 +80,27 @@ export function openHttpsCaller(options: HttpsCallerOptions): HttpsCaller {
   const authority = parseAuthority(text, DEFAULT_PORT[scheme]);
   if (scheme === 'http' && !LOOPBACK.test(authority.host))
     throw misconfigured('the base URL of a credential source is not https, and not of this machine');
-  const destination = { authority, trust: scheme === 'https' ? createTrust(options.caPem ?? undefined) : null };
+  const trust = scheme === 'https' ? createTrust(options.caPem ?? undefined) : null;
+  const destination = { authority, trust, ...(options.route === undefined ? {} : { route: told(options.route) }) };
   const pool = new ConnectionPool((signal, onGone) => Connection.open(destination, signal, onGone));
   const place: Place = { scheme, authority, basePath, pool };
   return {
     call: (request, signal) => callTwice(place, options, request, signal),
     close: () => pool.close(),
+  };
+}
+
+/** Who waits for a credential learns which hop failed. */
+function told(route: Route): Route {
+  return async (authority, signal) => {
+    try {
+      return await route(authority, signal);
+    } catch (thrown) {
+      if (signal.aborted) throw new BrokenConnection('aborted');
+      const cause = toEgressError(thrown);
+      const detail = `the credential source cannot be reached: ${cause.detail ?? cause.code}`;
+      throw new EgressError('credential_unavailable', { detail, cause, retryAfterMs: cause.retryAfterMs ?? 1000 });
+    }
   };
 }
 
