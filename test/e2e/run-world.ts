@@ -33,9 +33,11 @@ export class RunWorld {
     writeFileSync(join(this.folder, name), text, { mode: 0o400 });
   }
 
-  /** `source`: the spec of the CredentialSource, in one line. */
-  start(source: string, program: string): ChildProcess {
-    writeFileSync(join(this.folder, 'policy.yaml'), policyText(new URL(this.upstream.baseUrl).port, source));
+  /** `source`: the spec of the CredentialSource, in one line; `proxy`: that of the network, in one line. */
+  start(source: string, program: string, proxy?: string): ChildProcess {
+    const text = policyText(new URL(this.upstream.baseUrl).port, source);
+    const behind = proxy === undefined ? text : text.replace('  upstream:\n', `  upstream:\n    proxy: ${proxy}\n`);
+    writeFileSync(join(this.folder, 'policy.yaml'), behind);
     const child = spawn(
       process.execPath,
       [LAUNCHER, 'run', '--config', join(this.folder, 'policy.yaml'), '-w', 'w', '--', process.execPath, '-e', program],
