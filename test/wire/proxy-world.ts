@@ -9,6 +9,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import { type InstanceAnswer, type RunningProxy, startProxy } from '../../src/app.ts';
 import { POLICY_HOSTS, policyText } from './proxy-policy.ts';
 import { type RawServer, rawServer, TestCa } from './upstream-world.ts';
@@ -48,6 +49,7 @@ export interface ProxyWorld {
   close(): Promise<void>;
 }
 
+const LAUNCHER = fileURLToPath(new URL('../../src/launch.js', import.meta.url));
 export const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 export async function openProxyWorld(
@@ -76,6 +78,7 @@ export async function openProxyWorld(
     ownUid: process.getuid?.() ?? 0,
     userRootFiles: [],
     log: () => {},
+    workerProgram: { nodePath: process.execPath, arguments: [LAUNCHER, 'worker'] },
   });
   const instance = await proxy.createInstance({ workload: 'ai-agent', ttlMs: 600_000 });
   // Once: the roots would be parsed again for every tunnel.
