@@ -7,16 +7,19 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Backend, VaultCall } from './call.ts';
 import { toSeconds } from './durations.ts';
+import type { Fields } from './fields.ts';
 import {
   answerData,
-  answerKeys,
   done,
+  type JsonObject,
   notFound,
+  type Refusal,
   refuse,
   unsupportedOperation,
   unsupportedPath,
   type VaultReply,
 } from './reply.ts';
+import { RoleTable } from './role-table.ts';
 import { describeRoleTokens, issueAtLogin, type RoleTokens, readRoleTokens, roleTokensFault } from './role-tokens.ts';
 import type { VaultState } from './state.ts';
 import { newEntityId } from './tokens.ts';
@@ -41,7 +44,6 @@ interface AppRole {
   readonly secretIds: Map<string, SecretId>;
 }
 
-const MAX_ROLES = 1_000;
 const MAX_SECRET_IDS = 10_000;
 const hashOf = (secretId: string): string => createHash('sha256').update(secretId).digest('hex');
 
@@ -52,7 +54,7 @@ export function createAppRoleMethod(state: VaultState): Backend {
 
 class AppRoleMethod {
   readonly #state: VaultState;
-  readonly #roles = new Map<string, AppRole>();
+  readonly #roles = new RoleTable<AppRole>({ read: readRole, describe });
 
   constructor(state: VaultState) {
     this.#state = state;
@@ -63,38 +65,13 @@ class AppRoleMethod {
     if (room === 'login' && name === '')
       return call.operation === 'update' ? this.#login(call) : unsupportedOperation();
     if (room !== 'role' || rest.length > 0) return unsupportedPath();
-    if (name === '') return call.operation === 'list' ? answerKeys([...this.#roles.keys()]) : unsupportedOperation();
-    if (more === '') return this.#role(call, name);
+    if (name === '') return this.#roles.list(call);
+    if (more === '') return this.#roles.handle(call, name);
     const role = this.#roles.get(name);
     if (role === undefined) return notFound();
     if (more === 'role-id') return roleId(call, role);
     if (more === 'secret-id') return call.operation === 'update' ? this.#secretId(role) : unsupportedOperation();
     return unsupportedPath();
-  }
-
-  #role(call: VaultCall, name: string): VaultReply {
-    const former = this.#roles.get(name) ?? null;
-    if (call.operation === 'read') return former === null ? notFound() : answerData(describe(former));
-    if (call.operation === 'delete') {
-      this.#roles.delete(name);
-      return done();
-    }
-    if (call.operation !== 'update') return unsupportedOperation();
-    const { fields } = call;
-    const role: AppRole = {
-      roleId: fields.text('role_id', former?.roleId ?? randomUUID()),
-      entityId: former?.entityId ?? newEntityId(),
-      bindsSecretId: fields.boolean('bind_secret_id', former?.bindsSecretId ?? true),
-      secretIdTtlMs: fields.durationMs('secret_id_ttl', former?.secretIdTtlMs),
-      secretIdNumUses: fields.integer('secret_id_num_uses', former?.secretIdNumUses),
-      tokens: readRoleTokens(fields, former?.tokens ?? null),
-      secretIds: former?.secretIds ?? new Map(),
-    };
-    const fault = fields.refusal() ?? roleTokensFault(fields, role.tokens);
-    if (fault !== null) return fault;
-    if (former === null && this.#roles.size >= MAX_ROLES) return refuse(500, 'internal error');
-    this.#roles.set(name, role);
-    return done();
   }
 
   #secretId(role: AppRole): VaultReply {
@@ -121,7 +98,7 @@ class AppRoleMethod {
     const wrong = call.fields.refusal();
     if (wrong !== null) return wrong;
     if (roleIdGiven === '') return refuse(400, 'missing role_id');
-    const [name, role] = [...this.#roles].find(([, each]) => each.roleId === roleIdGiven) ?? [];
+    const [name, role] = [...this.#roles.entries()].find(([, each]) => each.roleId === roleIdGiven) ?? [];
     if (role === undefined || name === undefined) return refuse(400, 'invalid role or secret ID');
     if (role.bindsSecretId && !this.#uses(role, secretId)) return refuse(400, 'invalid role or secret ID');
     const meta = { role_name: name };
@@ -151,7 +128,20 @@ function roleId(call: VaultCall, role: AppRole): VaultReply {
   return done();
 }
 
-const describe = (role: AppRole): Record<string, unknown> => ({
+function readRole(fields: Fields, former: AppRole | null): AppRole | Refusal {
+  const role: AppRole = {
+    roleId: fields.text('role_id', former?.roleId ?? randomUUID()),
+    entityId: former?.entityId ?? newEntityId(),
+    bindsSecretId: fields.boolean('bind_secret_id', former?.bindsSecretId ?? true),
+    secretIdTtlMs: fields.durationMs('secret_id_ttl', former?.secretIdTtlMs),
+    secretIdNumUses: fields.integer('secret_id_num_uses', former?.secretIdNumUses),
+    tokens: readRoleTokens(fields, former?.tokens ?? null),
+    secretIds: former?.secretIds ?? new Map(),
+  };
+  return fields.refusal() ?? roleTokensFault(fields, role.tokens) ?? role;
+}
+
+const describe = (role: AppRole): JsonObject => ({
   ...describeRoleTokens(role.tokens),
   bind_secret_id: role.bindsSecretId,
   local_secret_ids: false,

@@ -6,22 +6,14 @@
  * Not here: keys (jwt-keys.ts), claims (jwt-claims.ts), the fields of a role (jwt-role.ts).
  */
 import type { Backend, VaultCall } from './call.ts';
+import { Entities } from './entities.ts';
 import { type ClaimRules, claimAt, claimFault } from './jwt-claims.ts';
 import { createFetchedKeys, createGivenKeys, type JwtKeys } from './jwt-keys.ts';
 import { describeJwtRole, type JwtRole, readJwtRole } from './jwt-role.ts';
-import {
-  answerData,
-  answerKeys,
-  done,
-  notFound,
-  refuse,
-  unsupportedOperation,
-  unsupportedPath,
-  type VaultReply,
-} from './reply.ts';
+import { answerData, done, notFound, refuse, unsupportedOperation, unsupportedPath, type VaultReply } from './reply.ts';
+import { RoleTable } from './role-table.ts';
 import { issueAtLogin } from './role-tokens.ts';
 import type { VaultState } from './state.ts';
-import { newEntityId } from './tokens.ts';
 
 interface JwtConfig {
   readonly keys: JwtKeys;
@@ -29,9 +21,6 @@ interface JwtConfig {
   readonly defaultRole: string;
   readonly shown: Record<string, unknown>;
 }
-
-const MAX_ROLES = 1_000;
-const MAX_ENTITIES = 10_000;
 
 export function createJwtMethod(state: VaultState, mountPath: string): Backend {
   const method = new JwtMethod(state, mountPath);
@@ -42,8 +31,8 @@ class JwtMethod {
   readonly #state: VaultState;
   /** `jwt` for a mount at `auth/jwt/`. */
   readonly #mountName: string;
-  readonly #roles = new Map<string, JwtRole>();
-  readonly #entities = new Map<string, string>();
+  readonly #roles = new RoleTable<JwtRole>({ read: readJwtRole, describe: describeJwtRole });
+  readonly #entities = new Entities();
   #config: JwtConfig | null = null;
 
   constructor(state: VaultState, mountPath: string) {
@@ -58,10 +47,8 @@ class JwtMethod {
       if (operation === 'read') return this.#config === null ? notFound() : answerData(this.#config.shown);
       return operation === 'update' ? this.#configure(call) : unsupportedOperation();
     }
-    if (path === 'role' || path === 'role/') {
-      return operation === 'list' ? answerKeys([...this.#roles.keys()]) : unsupportedOperation();
-    }
-    return path.startsWith('role/') ? this.#role(call, path.slice('role/'.length)) : unsupportedPath();
+    if (path === 'role' || path === 'role/') return this.#roles.list(call);
+    return path.startsWith('role/') ? this.#roles.handle(call, path.slice('role/'.length)) : unsupportedPath();
   }
 
   async #configure({ fields }: VaultCall): Promise<VaultReply> {
@@ -129,26 +116,6 @@ class JwtMethod {
     };
   }
 
-  #role(call: VaultCall, name: string): VaultReply {
-    const former = this.#roles.get(name) ?? null;
-    switch (call.operation) {
-      case 'read':
-        return former === null ? notFound() : answerData(describeJwtRole(former));
-      case 'delete':
-        this.#roles.delete(name);
-        return done();
-      case 'update': {
-        const role = readJwtRole(call.fields, former);
-        if ('kind' in role) return role;
-        if (former === null && this.#roles.size >= MAX_ROLES) return refuse(500, 'internal error');
-        this.#roles.set(name, role);
-        return done();
-      }
-      default:
-        return unsupportedOperation();
-    }
-  }
-
   async #login(call: VaultCall): Promise<VaultReply> {
     const config = this.#config;
     if (config === null) return refuse(400, 'could not load configuration');
@@ -188,15 +155,7 @@ class JwtMethod {
     return issueAtLogin(this.#state, call, {
       ...{ role, meta },
       displayName: `${this.#mountName}-${user}`,
-      entityId: this.#entityOf(user),
+      entityId: this.#entities.of(user),
     });
-  }
-
-  #entityOf(user: string): string {
-    const known = this.#entities.get(user);
-    if (known !== undefined) return known;
-    const entityId = newEntityId();
-    if (this.#entities.size < MAX_ENTITIES) this.#entities.set(user, entityId);
-    return entityId;
   }
 }

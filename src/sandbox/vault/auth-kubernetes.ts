@@ -5,19 +5,22 @@
  * Source: Vault API, "Kubernetes auth method"; Kubernetes API, TokenReview (authentication.k8s.io/v1).
  */
 import type { Backend, VaultCall } from './call.ts';
+import { Entities } from './entities.ts';
+import type { Fields } from './fields.ts';
 import {
   answerData,
-  answerKeys,
   done,
+  type JsonObject,
   notFound,
+  type Refusal,
   refuse,
   unsupportedOperation,
   unsupportedPath,
   type VaultReply,
 } from './reply.ts';
+import { RoleTable } from './role-table.ts';
 import { describeRoleTokens, issueAtLogin, type RoleTokens, readRoleTokens, roleTokensFault } from './role-tokens.ts';
 import type { VaultState } from './state.ts';
-import { newEntityId } from './tokens.ts';
 
 interface KubernetesRole {
   readonly names: readonly string[];
@@ -32,8 +35,6 @@ interface Account {
   readonly uid: string;
 }
 
-const MAX_ROLES = 1_000;
-const MAX_ENTITIES = 10_000;
 const REVIEW_MS = 5_000;
 const USER = /^system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})$/;
 
@@ -44,8 +45,8 @@ export function createKubernetesMethod(state: VaultState): Backend {
 
 class KubernetesMethod {
   readonly #state: VaultState;
-  readonly #roles = new Map<string, KubernetesRole>();
-  readonly #entities = new Map<string, string>();
+  readonly #roles = new RoleTable<KubernetesRole>({ read: readRole, describe });
+  readonly #entities = new Entities();
   #host = '';
   #reviewer = '';
 
@@ -57,9 +58,8 @@ class KubernetesMethod {
     const { operation, path } = call;
     if (path === 'login') return operation === 'update' ? this.#login(call) : unsupportedOperation();
     if (path === 'config') return this.#configure(call);
-    if (path === 'role' || path === 'role/')
-      return operation === 'list' ? answerKeys([...this.#roles.keys()]) : unsupportedOperation();
-    return path.startsWith('role/') ? this.#role(call, path.slice('role/'.length)) : unsupportedPath();
+    if (path === 'role' || path === 'role/') return this.#roles.list(call);
+    return path.startsWith('role/') ? this.#roles.handle(call, path.slice('role/'.length)) : unsupportedPath();
   }
 
   #configure({ operation, fields }: VaultCall): VaultReply {
@@ -79,30 +79,6 @@ class KubernetesMethod {
       return refuse(400, 'kubernetes_ca_cert must be given when disable_local_ca_jwt is true');
     this.#host = host;
     this.#reviewer = reviewer;
-    return done();
-  }
-
-  #role(call: VaultCall, name: string): VaultReply {
-    const former = this.#roles.get(name) ?? null;
-    if (call.operation === 'read') return former === null ? notFound() : answerData(describe(former));
-    if (call.operation === 'delete') {
-      this.#roles.delete(name);
-      return done();
-    }
-    if (call.operation !== 'update') return unsupportedOperation();
-    const { fields } = call;
-    const role: KubernetesRole = {
-      names: fields.texts('bound_service_account_names', former?.names),
-      namespaces: fields.texts('bound_service_account_namespaces', former?.namespaces),
-      audience: fields.text('audience', former?.audience),
-      tokens: readRoleTokens(fields, former?.tokens ?? null),
-    };
-    const fault = fields.refusal() ?? roleTokensFault(fields, role.tokens);
-    if (fault !== null) return fault;
-    if (role.names.length === 0) return refuse(400, '"bound_service_account_names" can not be empty');
-    if (role.namespaces.length === 0) return refuse(400, '"bound_service_account_namespaces" can not be empty');
-    if (former === null && this.#roles.size >= MAX_ROLES) return refuse(500, 'internal error');
-    this.#roles.set(name, role);
     return done();
   }
 
@@ -128,7 +104,7 @@ class KubernetesMethod {
         service_account_namespace: account.namespace,
         service_account_uid: account.uid,
       },
-      entityId: this.#entityOf(account.uid),
+      entityId: this.#entities.of(account.uid),
     });
   }
 
@@ -153,19 +129,25 @@ class KubernetesMethod {
     if (authenticated !== true || namespace === undefined || name === undefined) return null;
     return { namespace, name, uid: user?.uid ?? '' };
   }
-
-  #entityOf(uid: string): string {
-    const known = this.#entities.get(uid);
-    if (known !== undefined) return known;
-    const entityId = newEntityId();
-    if (this.#entities.size < MAX_ENTITIES) this.#entities.set(uid, entityId);
-    return entityId;
-  }
 }
 
 const allows = (bound: readonly string[], value: string): boolean => bound.includes('*') || bound.includes(value);
 
-const describe = (role: KubernetesRole): Record<string, unknown> => ({
+function readRole(fields: Fields, former: KubernetesRole | null): KubernetesRole | Refusal {
+  const role: KubernetesRole = {
+    names: fields.texts('bound_service_account_names', former?.names),
+    namespaces: fields.texts('bound_service_account_namespaces', former?.namespaces),
+    audience: fields.text('audience', former?.audience),
+    tokens: readRoleTokens(fields, former?.tokens ?? null),
+  };
+  const fault = fields.refusal() ?? roleTokensFault(fields, role.tokens);
+  if (fault !== null) return fault;
+  if (role.names.length === 0) return refuse(400, '"bound_service_account_names" can not be empty');
+  if (role.namespaces.length === 0) return refuse(400, '"bound_service_account_namespaces" can not be empty');
+  return role;
+}
+
+const describe = (role: KubernetesRole): JsonObject => ({
   ...describeRoleTokens(role.tokens),
   alias_name_source: 'serviceaccount_uid',
   audience: role.audience,

@@ -1,20 +1,13 @@
 /**
- * Duty: the words between the sandbox Vault's HTTP door, its router and its engines.
- * In → Out: parsed requests as `VaultCall`; answers as `VaultReply`, one of three shapes.
- * Holds: a refusal is a value, because most of what a Vault is asked wrongly is foreseen by its protocol, status and text included.
- * Source: Vault HTTP API, "Response" envelope; statuses as OpenBao 2.x sends them.
- * Not here: reading fields with types (fields.ts), writing the envelope as JSON (server.ts).
- */
-
-export type JsonObject = Record<string, unknown>;
-
-/**
  * Duty: what the sandbox Vault answers, before it is JSON.
  * In → Out: data, leases, warnings, refusals → `VaultReply`, one of three shapes.
  * Holds: a refusal is a value, because most of what a Vault is asked wrongly is foreseen by its protocol, status and text included.
  * Source: Vault HTTP API, "Response" envelope; statuses as OpenBao 2.x sends them.
  * Not here: writing the envelope (envelope.ts), what is asked (call.ts).
  */
+
+export type JsonObject = Record<string, unknown>;
+
 export interface LeaseWish {
   readonly ttlMs: number;
   /** 0: the mount's. */
