@@ -12,7 +12,7 @@ import type { ProxyOptions } from './config/configuration.ts';
 import type { Clock } from './core/clock.ts';
 import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
-import { Secret } from './core/secret.ts';
+import { Secret, withoutBlankEnd } from './core/secret.ts';
 import { readKeyFile, replaceKeyFile } from './store/key-file.ts';
 import { openVaultClient } from './vault/client.ts';
 import { createTransitKey } from './vault/transit.ts';
@@ -112,8 +112,7 @@ function tokenIn(path: string, ownUid: number): Secret {
   const bytes = readKeyFile(path, ownUid);
   if (bytes === null || bytes.length === 0)
     throw new EgressError('credential_unavailable', { detail: 'issuer.transit.tokenFile is not there or empty' });
-  const end = bytes.findLastIndex((byte) => byte > 0x20) + 1;
-  const token = Secret.copyOf(bytes.subarray(0, end));
+  const token = Secret.copyOf(withoutBlankEnd(bytes));
   bytes.fill(0);
   return token;
 }

@@ -23,6 +23,14 @@ export function writeBase64Url(source: Uint8Array, target: Uint8Array, offset: n
   write(source, target, offset, URL_ALPHABET);
 }
 
+/** One of the digits of base64url. */
+export const isBase64UrlByte = (byte: number): boolean =>
+  (byte >= 0x30 && byte <= 0x39) ||
+  (byte >= 0x41 && byte <= 0x5a) ||
+  (byte >= 0x61 && byte <= 0x7a) ||
+  byte === 0x2d ||
+  byte === 0x5f;
+
 /** Returns where the digits end. */
 function write(source: Uint8Array, target: Uint8Array, offset: number, alphabet: Buffer): number {
   let at = offset;

@@ -18,6 +18,11 @@ export function allocateSecretBytes(byteLength: number): Buffer {
   return Buffer.from(new ArrayBuffer(byteLength));
 }
 
+/** What a file holds, without the line end and the blanks that an editor or `echo` left behind it. */
+export function withoutBlankEnd(bytes: Buffer): Buffer {
+  return bytes.subarray(0, bytes.findLastIndex((byte) => byte > 0x20) + 1);
+}
+
 export class Secret {
   #bytes: Buffer | null;
   /** Null where there is none. */

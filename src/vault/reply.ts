@@ -122,7 +122,7 @@ export function borrowedTokenFrom(body: Buffer | null, token: Secret): VaultToke
       ...borrowedToken(token),
       numUses: wholeNumber(data, 'num_uses'),
       leaseDurationMs: wholeNumber(data, 'ttl') * 1000,
-      kind: textOf(data.get('type')) === 'batch' ? 'batch' : 'service',
+      kind: publicText(data.get('type')) === 'batch' ? 'batch' : 'service',
     };
   });
 }
@@ -131,7 +131,7 @@ export function borrowedTokenFrom(body: Buffer | null, token: Secret): VaultToke
 export function creationPathFrom(body: Buffer | null): string {
   return inReply(body, (reply) => {
     const data = reply.get('data');
-    return data instanceof Map ? textOf(data.get('creation_path')) : '';
+    return data instanceof Map ? publicText(data.get('creation_path')) : '';
   });
 }
 
@@ -146,8 +146,8 @@ export function memberFrom(body: Buffer | null, member: string): Secret {
   });
 }
 
-/** What is no secret, although it stands among them. */
-const textOf = (value: JsonValue | undefined): string =>
+/** What is no secret, although it stands among them; empty where it is no text. */
+export const publicText = (value: JsonValue | undefined): string =>
   value instanceof Secret ? value.reveal().toString('utf8') : typeof value === 'string' ? value : '';
 
 /** Takes and zeroes `body`: `auth` of a renewed token, or a renewed lease. @throws EgressError `credential_invalid`. */

@@ -6,11 +6,12 @@
  * Source: Vault API, "Transit": read key, sign data with `marshaling_algorithm=jws`.
  * Not here: which version signs (workload/transit-keys.ts).
  */
+import { isBase64UrlByte } from '../core/base64.ts';
 import { EgressError } from '../core/errors.ts';
 import { allocateSecretBytes, Secret } from '../core/secret.ts';
 import type { VaultClient, VaultRead, VaultReply } from './client.ts';
 import { destroySecrets, type JsonValue } from './json.ts';
-import { bareToken } from './reply.ts';
+import { bareToken, publicText } from './reply.ts';
 
 export interface TransitVersion {
   readonly version: number;
@@ -80,22 +81,18 @@ export function createTransitKey(
 }
 
 function versionsIn(data: VaultReply['data']): readonly TransitVersion[] {
-  if (!Object.hasOwn(TYPES, textOf(data.get('type'))))
+  if (!Object.hasOwn(TYPES, publicText(data.get('type'))))
     throw wrong('is of no type that signs ES256 or RS256; make it so: transit/keys/… type=ecdsa-p256, or rsa-2048');
   const keys = data.get('keys');
   if (!(keys instanceof Map) || keys.size === 0) throw wrong('has no versions');
   const versions = [...(keys as ReadonlyMap<string, JsonValue>)].map(([version, value]) => {
-    const createdAt = value instanceof Map ? Date.parse(textOf(value.get('creation_time'))) : Number.NaN;
+    const createdAt = value instanceof Map ? Date.parse(publicText(value.get('creation_time'))) : Number.NaN;
     if (!(value instanceof Map) || !/^[1-9][0-9]{0,8}$/.test(version) || Number.isNaN(createdAt))
       throw wrong('has a version that cannot be read');
-    return { version: Number(version), publicKey: textOf(value.get('public_key')), createdAt };
+    return { version: Number(version), publicKey: publicText(value.get('public_key')), createdAt };
   });
   return versions.toSorted((one, other) => one.version - other.version);
 }
-
-/** What is public. */
-const textOf = (value: JsonValue | undefined): string =>
-  value instanceof Secret ? value.reveal().toString('utf8') : '';
 
 /** `vault:v3:<base64url>` */
 function signatureIn(data: VaultReply['data'], version: number): Buffer {
@@ -105,15 +102,8 @@ function signatureIn(data: VaultReply['data'], version: number): Buffer {
   const start = bytes.lastIndexOf(COLON) + 1;
   const isOurs = bytes.toString('latin1', 0, start) === `vault:v${version}:`;
   const digits = bytes.subarray(start);
-  if (!isOurs || !LENGTHS.has(digits.length) || !digits.every(isBase64Url)) throw wrong('gave another signature');
+  if (!isOurs || !LENGTHS.has(digits.length) || !digits.every(isBase64UrlByte)) throw wrong('gave another signature');
   const signature = allocateSecretBytes(digits.length);
   digits.copy(signature);
   return signature;
 }
-
-const isBase64Url = (byte: number): boolean =>
-  (byte >= 0x30 && byte <= 0x39) ||
-  (byte >= 0x41 && byte <= 0x5a) ||
-  (byte >= 0x61 && byte <= 0x7a) ||
-  byte === 0x2d ||
-  byte === 0x5f;

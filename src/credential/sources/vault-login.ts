@@ -8,8 +8,9 @@
  * Not here: what is read with the token (vault.ts).
  */
 import { readFile } from 'node:fs/promises';
+import { isBase64UrlByte } from '../../core/base64.ts';
 import { EgressError, toEgressError } from '../../core/errors.ts';
-import { Secret } from '../../core/secret.ts';
+import { Secret, withoutBlankEnd } from '../../core/secret.ts';
 import type { VaultClient, VaultToken } from '../../vault/client.ts';
 import { borrowedToken } from '../../vault/reply.ts';
 import type { Workload } from '../../workload/workload.ts';
@@ -28,11 +29,6 @@ export interface VaultLoginParts extends Pick<SourceParts, 'clock' | 'ownUid' | 
 export type VaultLogin = (workload: Workload, signal: AbortSignal) => Promise<VaultToken>;
 
 type Options<K extends VaultLoginOptions['kind']> = Extract<VaultLoginOptions, { readonly kind: K }>;
-
-/** Of a JWT's parts (RFC 7515 §2, base64url). */
-const TOKEN_BYTE: ReadonlySet<number> = new Set(
-  Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', 'latin1'),
-);
 
 export function createVaultLogin(options: VaultLoginOptions, parts: VaultLoginParts): VaultLogin {
   return async (workload, signal) =>
@@ -113,19 +109,19 @@ async function serviceAccountToken(path: string): Promise<Secret> {
       retryAfterMs: 1000,
     });
   });
-  const end = bytes.findLastIndex((byte) => byte > 0x20) + 1;
-  const token = Secret.copyOf(bytes.subarray(0, end));
+  const token = Secret.copyOf(withoutBlankEnd(bytes));
   bytes.fill(0);
   if (isJwt(token.reveal())) return token;
   token.destroy();
   throw new EgressError('credential_invalid', { detail: 'the file of the service account holds no token' });
 }
 
+/** Three parts in base64url (RFC 7515 §2). */
 function isJwt(bytes: Buffer): boolean {
   let dots = 0;
   for (const byte of bytes) {
     if (byte === 0x2e) dots += 1;
-    else if (!TOKEN_BYTE.has(byte)) return false;
+    else if (!isBase64UrlByte(byte)) return false;
   }
   return dots === 2 && bytes.length > 4;
 }

@@ -4,7 +4,7 @@ import { EgressError, ERRORS, toEgressError } from '../../../src/core/errors.ts'
 import { HeaderList } from '../../../src/core/headers.ts';
 import { bodyOf, collectBody } from '../../../src/core/message.ts';
 import { REASONS } from '../../../src/core/reasons.ts';
-import { Secret } from '../../../src/core/secret.ts';
+import { Secret, withoutBlankEnd } from '../../../src/core/secret.ts';
 import { createSpiffeId, parseSpiffeId } from '../../../src/core/spiffe-id.ts';
 
 describe('Secret', () => {
@@ -32,6 +32,16 @@ describe('Secret', () => {
     secret.destroy();
     expect(bytes.every((byte) => byte === 0)).toBe(true);
     expect(() => secret.reveal()).toThrow(expect.objectContaining({ code: 'secret_destroyed' }));
+  });
+
+  it.each([
+    ['hvs.token\n', 'hvs.token'],
+    ['hvs.token \t\r\n\n', 'hvs.token'],
+    [' two words', ' two words'],
+    [' \n', ''],
+    ['', ''],
+  ])('has no blanks at the end of the file that it was in: %j', (held, kept) => {
+    expect(withoutBlankEnd(Buffer.from(held)).toString()).toBe(kept);
   });
 });
 
