@@ -104,9 +104,16 @@ describe('through the proxy of the network', () => {
     const proxy = await corporateProxy();
     const path = passwordFile('pass:word\n');
     const login = { username: 'countersign', password: { path, isGroupReadable: false } };
-    await stageThrough(server.port, { port: proxy.port, login }).send(requestOf(), never());
-    const sent = /\r\nProxy-Authorization: Basic ([A-Za-z0-9+/=]+)\r\n\r\n$/.exec(proxy.asked[0] ?? '')?.[1];
-    expect(Buffer.from(sent ?? '', 'base64').toString()).toBe('countersign:pass:word');
+    const stage = stageThrough(server.port, { port: proxy.port, login });
+    await (await stage.send(requestOf(), never())).body.cancel();
+    rmSync(path);
+    writeFileSync(path, 'another', { mode: 0o400 });
+    await stage.send(requestOf(), never());
+    const sent = proxy.asked.map((head) => /\r\nProxy-Authorization: Basic ([^\r]+)\r\n\r\n$/.exec(head)?.[1] ?? '');
+    expect(sent.map((digits) => Buffer.from(digits, 'base64').toString())).toEqual([
+      'countersign:pass:word',
+      'countersign:another',
+    ]);
   });
 
   it('a password that cannot be read leaves the proxy unasked', async () => {

@@ -11,27 +11,33 @@ import { readSecretFile } from './secret-file.ts';
 import type { SourceParts } from './source-parts.ts';
 import { withoutLineEnd } from './stored.ts';
 
-export type KeptSecretParts = Pick<SourceParts, 'clock' | 'ownUid' | 'variables'>;
+export type KeptFileParts = Pick<SourceParts, 'clock' | 'ownUid'>;
+export type KeptSecretParts = KeptFileParts & Pick<SourceParts, 'variables'>;
 
 /** The caller destroys it. @throws EgressError `credential_unavailable`, `credential_invalid`. */
 export async function keptSecret(place: KeptSecret, parts: KeptSecretParts, signal: AbortSignal): Promise<Secret> {
-  const secret = place.kind === 'file' ? await secretIn(place, parts, signal) : secretOf(place.name, parts);
-  if (secret.byteLength > 0 && !secret.reveal().some((byte) => byte < 0x20 || byte === 0x7f)) return secret;
-  secret.destroy();
-  throw new EgressError('credential_invalid', {
-    detail: 'a secret that the credential source needs is empty, or has a control character',
-  });
+  return place.kind === 'file' ? keptFile(place, parts, signal) : checked(secretOf(place.name, parts));
 }
 
-async function secretIn(
-  { path, isGroupReadable }: Extract<KeptSecret, { kind: 'file' }>,
-  { clock, ownUid }: KeptSecretParts,
+/** The caller destroys it. @throws EgressError `credential_unavailable`, `credential_invalid`. */
+export async function keptFile(
+  { path, isGroupReadable }: Omit<Extract<KeptSecret, { kind: 'file' }>, 'kind'>,
+  { clock, ownUid }: KeptFileParts,
   signal: AbortSignal,
 ): Promise<Secret> {
   const { bytes } = await readSecretFile(path, { ownUid, isGroupReadable, clock }, signal);
   const secret = Secret.copyOf(withoutLineEnd(bytes));
   bytes.fill(0);
-  return secret;
+  return checked(secret);
+}
+
+/** Takes it: what cannot go into a header field is destroyed. @throws EgressError `credential_invalid`. */
+function checked(secret: Secret): Secret {
+  if (secret.byteLength > 0 && !secret.reveal().some((byte) => byte < 0x20 || byte === 0x7f)) return secret;
+  secret.destroy();
+  throw new EgressError('credential_invalid', {
+    detail: 'a secret that the credential source needs is empty, or has a control character',
+  });
 }
 
 function secretOf(name: string, { variables }: KeptSecretParts): Secret {

@@ -8,7 +8,7 @@
  */
 import { createPrivateKey, type KeyObject, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { base64Length, writeBase64 } from '../../core/base64.ts';
+import { basicLength, writeBasic } from '../../core/basic.ts';
 import { EgressError } from '../../core/errors.ts';
 import { allocateSecretBytes, Secret } from '../../core/secret.ts';
 import type { OAuth2SourceOptions } from '../options.ts';
@@ -58,14 +58,10 @@ export function endProof({ members, basic }: ClientProof): void {
 function basicOf(clientId: string, secret: Secret): Secret {
   const password = percentEncode(secret.reveal());
   const name = percentEncode(Buffer.from(clientId, 'utf8'));
-  const pair = allocateSecretBytes(name.length + 1 + password.length);
-  pair.set(name);
-  pair[name.length] = 0x3a;
-  pair.set(password, name.length + 1);
-  const encoded = allocateSecretBytes(base64Length(pair.length));
-  writeBase64(pair, encoded, 0);
+  const encoded = allocateSecretBytes(basicLength(name.length, password.length));
+  writeBasic(name, password, encoded, 0);
   const basic = Secret.copyOf(encoded);
-  for (const bytes of [password, pair, encoded]) bytes.fill(0);
+  for (const bytes of [password, encoded]) bytes.fill(0);
   return basic;
 }
 

@@ -5,48 +5,30 @@
  * Fails: `credential_unavailable`, `credential_invalid`.
  * Source: RFC 7617 §2.
  */
-import { base64Length, writeBase64 } from '../../core/base64.ts';
-import type { Clock } from '../../core/clock.ts';
+import { basicLength, writeBasic } from '../../core/basic.ts';
 import { allocateSecretBytes } from '../../core/secret.ts';
 import type { CorporateProxyOptions } from '../../upstream/options.ts';
-import { keptSecret } from './kept-secret.ts';
-import { Variables } from './variables.ts';
-
-export interface ProxyLoginParts {
-  readonly ownUid: number;
-  readonly clock: Clock;
-}
+import { type KeptFileParts, keptFile } from './kept-secret.ts';
 
 /** The caller zeroes the bytes. @throws EgressError */
 export type ProxyLogin = (signal: AbortSignal) => Promise<Buffer>;
 
 const PREFIX = Buffer.from('Basic ', 'latin1');
-const COLON = 0x3a;
-const NO_VARIABLES = new Variables(() => null);
 
 /** Null where none is asked for. */
 export function createProxyLogin(
   proxy: CorporateProxyOptions | null | undefined,
-  { ownUid, clock }: ProxyLoginParts,
+  parts: KeptFileParts,
 ): ProxyLogin | null {
   const login = proxy?.login ?? null;
   if (login === null) return null;
   const username = Buffer.from(login.username, 'utf8');
   return async (signal) => {
-    const password = await keptSecret(
-      { kind: 'file', ...login.password },
-      { ownUid, clock, variables: NO_VARIABLES },
-      signal,
-    );
-    const plain = allocateSecretBytes(username.length + 1 + password.byteLength);
-    plain.set(username);
-    plain[username.length] = COLON;
-    plain.set(password.reveal(), username.length + 1);
-    password.destroy();
-    const value = allocateSecretBytes(PREFIX.length + base64Length(plain.length));
+    const password = await keptFile(login.password, parts, signal);
+    const value = allocateSecretBytes(PREFIX.length + basicLength(username.length, password.byteLength));
     value.set(PREFIX);
-    writeBase64(plain, value, PREFIX.length);
-    plain.fill(0);
+    writeBasic(username, password.reveal(), value, PREFIX.length);
+    password.destroy();
     return value;
   };
 }
