@@ -15,7 +15,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Finding {
   readonly check: 'variables' | 'proxy' | 'identity' | 'trust' | 'request';
-  readonly state: 'ok' | 'wrong' | 'skipped';
+  readonly state: 'ok' | 'wrong';
   readonly detail: string;
   readonly next: string | null;
 }
@@ -33,7 +33,6 @@ export interface Examination {
 }
 
 interface ProxyAddress {
-  readonly url: string;
   readonly host: string;
   readonly port: number;
   /** `user:password`, decoded; null where there are none. */
@@ -114,7 +113,7 @@ function proxyIn(environment: Environment, findings: Finding[]): ProxyAddress | 
     const host = hostname.replace(/^\[|\]$/g, '');
     const how = login === null ? 'without a token' : 'with a token';
     findings.push(ok('variables', `HTTPS_PROXY names ${host}:${port || 80}, ${how}`));
-    return { url: text, host, port: Number(port || 80), login };
+    return { host, port: Number(port || 80), login };
   } catch {
     findings.push(wrong('variables', 'HTTPS_PROXY is no http URL', RUN));
     return null;
