@@ -97,23 +97,20 @@ export class ProxyReader {
   }
 
   resolved(at: Path, given: NonNullable<NonNullable<Spec['upstream']>['resolve']>): UpstreamOptions['resolve'] {
-    return given.map(({ host, port = 443, address, dialPort }, i) => {
-      const isWildcard = host.startsWith('*.');
-      const canonical = canonicalHost(isWildcard ? host.slice(2) : host);
-      if ('fault' in canonical) this.report([...at, i, 'host'], `${quoted(host)} ${canonical.fault}`, canonical.hint);
-      return { host, port, address: this.#ip([...at, i, 'address'], address), dialPort: dialPort ?? port };
-    });
+    return given.map(({ host, port = 443, address, dialPort }, i) => ({
+      host: this.pattern([...at, i, 'host'], host),
+      port,
+      address: this.#ip([...at, i, 'address'], address),
+      dialPort: dialPort ?? port,
+    }));
   }
 
-  /** A name, or `*.suffix`, in its canonical spelling. */
+  /** A host, or `*.suffix`: as it is given, for only the canonical spelling will do. */
   pattern(at: Path, given: string): string {
     const isWildcard = given.startsWith('*.');
     const canonical = canonicalHost(isWildcard ? given.slice(2) : given);
-    if ('fault' in canonical) {
-      this.report(at, `${quoted(given)} ${canonical.fault}`, canonical.hint);
-      return given;
-    }
-    return isWildcard ? `*.${canonical.text}` : canonical.text;
+    if ('fault' in canonical) this.report(at, `${quoted(given)} ${canonical.fault}`, canonical.hint);
+    return given;
   }
 
   roots(at: Path, given: readonly string[]): string[] {

@@ -223,6 +223,11 @@ describe('addresses that are refused', () => {
       addresses('{ address: a.test }, { address: a.test, port: 443 }'),
       '5:53 spec.addresses[1].address: the address a.test:443 is there twice; keep one of the two',
     ],
+    'names that the proxy is to resolve, each where it is': [
+      proxy('{ upstream: { resolve: [{ host: A.test, address: 10.0.0.7 }, { host: "*.b:1", address: 10.0.0.7 }] } }'),
+      '5:39 spec.upstream.resolve[0].host: "A.test" is not spelled canonically; write a.test',
+      '5:76 spec.upstream.resolve[1].host: "*.b:1" has a port in it; write it under "port"',
+    ],
     'one address for two providers': [
       service(OPENAI) + service('{ addresses: [{ address: api.openai.com }], provider: none }', 't'),
       '10:32 spec.addresses[0].address: api.openai.com:443 is none here and openai in the Service "s"; give both the same provider, or make them one Service',
