@@ -32,16 +32,15 @@ export function compileCorporateProxy(given: CorporateProxy, read: ProxyReader):
             isGroupReadable: password.groupReadable ?? false,
           },
         };
-  const hosts = except.filter((each) => !each.includes('/'));
-  const networks = read.networks(
-    at('except'),
-    except.filter((each) => each.includes('/')),
-  );
+  const isNetwork = (each: string): boolean => each.includes('/');
   return {
     scheme,
     host: 'fault' in canonical ? host : canonical.text,
     port: port === undefined ? null : Number(port),
     ...{ caPem, login },
-    except: { hosts: hosts.map((each, i) => read.pattern(at('except', i), each)), networks },
+    except: {
+      hosts: except.flatMap((each, i) => (isNetwork(each) ? [] : [read.pattern(at('except', i), each)])),
+      networks: except.flatMap((each, i) => (isNetwork(each) ? read.network(at('except', i), each) : [])),
+    },
   };
 }

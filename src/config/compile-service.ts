@@ -80,7 +80,7 @@ function parseServiceAddress(text: string, port: number): ServiceAddress | Fault
     return 'fault' in network ? network : { kind: 'cidr', ...network, port };
   }
   const isWildcard = text.startsWith('*.');
-  const host = canonicalHost(isWildcard ? text.slice(2) : text);
+  const host = canonicalPattern(text);
   if ('fault' in host) return host;
   if (!isWildcard) return { kind: 'host', host: host.text, port };
   if (host.kind !== 'name' || !host.text.includes('.')) {
@@ -89,18 +89,22 @@ function parseServiceAddress(text: string, port: number): ServiceAddress | Fault
   return { kind: 'wildcard', suffix: `.${host.text}`, port };
 }
 
-/** The host where it is spelled canonically. */
-export function canonicalHost(text: string): Host | Fault {
+/** The host of `*.host`, or the host, where it is spelled canonically. */
+export const canonicalPattern = (text: string): Host | Fault =>
+  text.startsWith('*.') ? canonicalHost(text.slice(2), '*.') : canonicalHost(text);
+
+/** The host where it is spelled canonically. `before`: what stands before it in the document. */
+export function canonicalHost(text: string, before = ''): Host | Fault {
   const bytes = parseIp(text);
   if (bytes !== null) {
     const canonical = formatIp(bytes);
-    return canonical === text ? { kind: bytes.length === 4 ? 'ipv4' : 'ipv6', text } : misspelled(canonical);
+    return canonical === text ? { kind: bytes.length === 4 ? 'ipv4' : 'ipv6', text } : misspelled(before + canonical);
   }
   if (text.includes('*')) return { fault: 'has "*" where it means nothing', hint: '"*." stands at the beginning only' };
   if (/^[^:[]+:[0-9]+$/.test(text)) return { fault: 'has a port in it', hint: 'write it under "port"' };
   try {
     const host = parseHost(text);
-    return host.text === text ? host : misspelled(host.text);
+    return host.text === text ? host : misspelled(before + host.text);
   } catch (thrown) {
     const detail = thrown instanceof EgressError ? thrown.detail : null;
     return { fault: `is not a host: ${detail ?? 'malformed'}`, hint: 'write a host name or an IP address' };

@@ -9,7 +9,7 @@ import { formatDuration } from '../core/duration.ts';
 import { formatIp, parseIp } from '../core/ip-address.ts';
 import type { UpstreamOptions } from '../upstream/options.ts';
 import type { ShapedAs } from './check-shape.ts';
-import { canonicalHost } from './compile-service.ts';
+import { canonicalHost, canonicalPattern } from './compile-service.ts';
 import type { ListenOptions } from './configuration.ts';
 import type { FileAccess } from './file-access.ts';
 import { parseNetwork } from './network.ts';
@@ -88,12 +88,15 @@ export class ProxyReader {
   }
 
   networks(at: Path, given: readonly string[]): UpstreamOptions['allowedNetworks'] {
-    return given.flatMap((text, i) => {
-      const parsed = parseNetwork(text);
-      if (!('fault' in parsed)) return parsed;
-      this.report([...at, i], `${quoted(text)} ${parsed.fault}`, parsed.hint);
-      return [];
-    });
+    return given.flatMap((text, i) => this.network([...at, i], text));
+  }
+
+  /** Empty where it is none. */
+  network(at: Path, given: string): UpstreamOptions['allowedNetworks'] {
+    const parsed = parseNetwork(given);
+    if (!('fault' in parsed)) return [parsed];
+    this.report(at, `${quoted(given)} ${parsed.fault}`, parsed.hint);
+    return [];
   }
 
   resolved(at: Path, given: NonNullable<NonNullable<Spec['upstream']>['resolve']>): UpstreamOptions['resolve'] {
@@ -107,8 +110,7 @@ export class ProxyReader {
 
   /** A host, or `*.suffix`: as it is given, for only the canonical spelling will do. */
   pattern(at: Path, given: string): string {
-    const isWildcard = given.startsWith('*.');
-    const canonical = canonicalHost(isWildcard ? given.slice(2) : given);
+    const canonical = canonicalPattern(given);
     if ('fault' in canonical) this.report(at, `${quoted(given)} ${canonical.fault}`, canonical.hint);
     return given;
   }

@@ -228,6 +228,11 @@ describe('addresses that are refused', () => {
       '5:39 spec.upstream.resolve[0].host: "A.test" is not spelled canonically; write a.test',
       '5:76 spec.upstream.resolve[1].host: "*.b:1" has a port in it; write it under "port"',
     ],
+    'exceptions from the proxy of the network, each where it is': [
+      proxy('{ upstream: { proxy: { address: "http://p.test", except: [10.0.0.0/8, "*.A.test", 10.0.0.1/8] } } }'),
+      '5:77 spec.upstream.proxy.except[1]: "*.A.test" is not spelled canonically; write *.a.test',
+      '5:89 spec.upstream.proxy.except[2]: "10.0.0.1/8" is not spelled canonically; write 10.0.0.0/8',
+    ],
     'one address for two providers': [
       service(OPENAI) + service('{ addresses: [{ address: api.openai.com }], provider: none }', 't'),
       '10:32 spec.addresses[0].address: api.openai.com:443 is none here and openai in the Service "s"; give both the same provider, or make them one Service',
