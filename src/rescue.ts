@@ -8,6 +8,7 @@
  *   alone) and statuscodes.
  */
 import { type EgressError, ERRORS, type FailureRow } from './core/errors.ts';
+import { isGrpc } from './core/grpc.ts';
 import { HeaderList } from './core/headers.ts';
 import { type Body, bodyOf, EMPTY_BODY, type RequestHead, type ResponseHead } from './core/message.ts';
 import { type Denial, REASONS } from './core/reasons.ts';
@@ -34,7 +35,7 @@ export type Dialect = 'problem' | 's3' | 'aws-query' | 'grpc';
 
 /** Of whoever calls by gRPC or signs for AWS, by the service in the credential scope and the type of the body. */
 export function dialectOf(head: RequestHead): Dialect {
-  if (head.version === '2' && GRPC.test(head.headers.get('content-type') ?? '')) return 'grpc';
+  if (head.version === '2' && isGrpc(head.headers)) return 'grpc';
   const authorization = head.headers.get('authorization') ?? '';
   const at = authorization.startsWith('AWS4-HMAC-SHA256 ') ? authorization.indexOf('Credential=') : -1;
   // From one place only: a pattern that may begin anywhere takes quadratic time.
@@ -44,7 +45,6 @@ export function dialectOf(head: RequestHead): Dialect {
   return scope !== null && (isForm || head.query?.includes('Action=') === true) ? 'aws-query' : 'problem';
 }
 
-const GRPC = /^application\/grpc(?:[+;]|$)/i;
 const SCOPE = /^Credential=[^/,]+\/[0-9]{8}\/[^/,]*\/([^/,]+)\/aws4_request/;
 const MAX_CREDENTIAL_LENGTH = 512;
 const PROXY_NAME = 'countersign';

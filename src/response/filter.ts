@@ -7,12 +7,14 @@
  * Source: RFC 9110 §7.6.1, §8.4.
  * Not here: the needles (injection/); bytes of the head (http1/head-writer.ts).
  */
+
 import { EgressError } from '../core/errors.ts';
+import { isGrpc } from '../core/grpc.ts';
 import type { HeaderList } from '../core/headers.ts';
 import type { UpstreamResponse } from '../upstream/upstream-response.ts';
 import { FilteredBody } from './filtered-body.ts';
 import type { FilteredResponse } from './filtered-response.ts';
-import { GrpcMessages, isGrpc } from './grpc-messages.ts';
+import { GrpcMessages } from './grpc-messages.ts';
 import { endToEndFields } from './hop-by-hop.ts';
 import { JsonMask } from './mask.ts';
 import { NeedleSet } from './needle-set.ts';

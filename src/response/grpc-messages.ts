@@ -7,12 +7,8 @@
  * Source: grpc/grpc, PROTOCOL-HTTP2, Length-Prefixed-Message.
  */
 import { EgressError } from '../core/errors.ts';
-import type { HeaderList } from '../core/headers.ts';
 
 const PREFIX_BYTES = 5;
-const GRPC = /^application\/grpc(?:[+;]|$)/i;
-
-export const isGrpc = (headers: HeaderList): boolean => GRPC.test(headers.get('content-type') ?? '');
 
 export class GrpcMessages {
   #prefix = 0;

@@ -6,7 +6,9 @@
  * Source: RFC 9113 §8.1; RFC 9110 §10.1.1.
  * Not here: which requests there are (http2-requests.ts), time (http2-pace.ts).
  */
+
 import { EgressError, toEgressError } from '../core/errors.ts';
+import { isGrpc } from '../core/grpc.ts';
 import { HeaderList } from '../core/headers.ts';
 import type { Body, RequestHead, ResponseHead } from '../core/message.ts';
 import type { Http2Machine } from '../http2/machine.ts';
@@ -18,7 +20,6 @@ import type { DownstreamRequest, Tunnel } from './tunnel.ts';
 /** One for all: to record a stack costs more than the rest of the ending. */
 const GONE = Object.freeze(new EgressError('downstream_aborted'));
 const CONTINUE = { pseudo: [[':status', '100']], fields: new HeaderList().fields } as const;
-const GRPC = /^application\/grpc(?:[+;]|$)/i;
 
 export class Http2Request implements DownstreamRequest {
   readonly tunnel: Tunnel;
@@ -55,7 +56,7 @@ export class Http2Request implements DownstreamRequest {
 
   /** Both directions may be open for long, and nothing need move: a call of gRPC, or one whose answer has begun. */
   get isStreaming(): boolean {
-    return this.#isAnswered || GRPC.test(this.head.headers.get('content-type') ?? '');
+    return this.#isAnswered || isGrpc(this.head.headers);
   }
 
   continue(): void {

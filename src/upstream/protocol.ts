@@ -5,6 +5,7 @@
  *   TLS, nor for a WebSocket, nor where a secret stands in the target or in the body: the writer of HTTP/1.1 zeroes what it sent.
  * Source: RFC 7301; grpc/grpc, PROTOCOL-HTTP2 (content type).
  */
+import { isGrpc } from '../core/grpc.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
 
 /** `either`: HTTP/2 where the destination speaks it. */
@@ -16,12 +17,10 @@ export const OFFERS: Readonly<Record<Wanted, readonly string[]>> = Object.freeze
   h2: ['h2'],
 });
 
-const GRPC = /^application\/grpc(?:[+;]|$)/i;
-
 export function wantedOf({ head, permit, secretTarget, hasSecretBody }: AuthorizedRequest): Wanted {
   const { http2 } = permit.facts.service;
   if (head.scheme === 'http' || head.upgrade !== undefined || http2 === 'never') return 'http/1.1';
   if (secretTarget !== undefined || hasSecretBody === true) return 'http/1.1';
-  if (http2 === 'require' || GRPC.test(head.headers.get('content-type') ?? '')) return 'h2';
+  if (http2 === 'require' || isGrpc(head.headers)) return 'h2';
   return http2 === 'prefer' ? 'either' : 'http/1.1';
 }
