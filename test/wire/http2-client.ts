@@ -2,10 +2,9 @@
 import { type ClientHttp2Session, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
-import { frameHeader, headersFrames, settingsFrame } from '../../src/http2/frame-writer.ts';
-import { FLAG, FRAME, type Frame, FrameReader, MAX_FRAME_BYTES, PREFACE } from '../../src/http2/frames.ts';
-import { HpackDecoder } from '../../src/http2/hpack-decoder.ts';
-import { HpackEncoder } from '../../src/http2/hpack-encoder.ts';
+import { settingsFrame } from '../../src/http2/frame-writer.ts';
+import { FRAME, PREFACE } from '../../src/http2/frames.ts';
+import { FrameEnd } from './frame-end.ts';
 
 /** TLS in a tunnel that is open, with the protocols that are offered. Rejects where the handshake fails. */
 export function secureOver(
@@ -59,62 +58,17 @@ export function ask(
   });
 }
 
-export interface SeenFrame extends Frame {
-  /** Of HEADERS. */
-  readonly fields?: Readonly<Record<string, string>>;
-}
-
 /** Writes frames as told and keeps what comes back. */
-export class FrameClient {
-  readonly frames: SeenFrame[] = [];
-  readonly socket: Duplex;
-  readonly #reader = new FrameReader(false);
-  readonly #decoder = new HpackDecoder({ maxHeadBytes: 100_000, maxFields: 1_000 });
-  readonly #encoder = new HpackEncoder();
+export class FrameClient extends FrameEnd {
   isClosed = false;
 
   constructor(socket: Duplex, settings: Parameters<typeof settingsFrame>[0] = []) {
-    this.socket = socket;
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      this.isClosed = true;
-    });
-    socket.on('end', () => {
-      this.isClosed = true;
-    });
-    socket.on('data', (bytes: Buffer) => {
-      this.#reader.push(bytes);
-      for (let frame = this.#reader.pull(); frame !== null; frame = this.#reader.pull())
-        this.frames.push(this.#seen(frame));
-    });
+    super(socket, 'client');
+    for (const end of ['close', 'end'])
+      socket.on(end, () => {
+        this.isClosed = true;
+      });
     socket.write(Buffer.concat([PREFACE, settingsFrame(settings)]));
-  }
-
-  write(...parts: readonly Buffer[]): void {
-    if (this.socket.writable) this.socket.write(Buffer.concat(parts));
-  }
-
-  send(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): void {
-    this.write(frameHeader(type, flags, stream, payload.length), payload);
-  }
-
-  /** A header block of pseudo fields and fields. */
-  block(fields: Readonly<Record<string, string>>): Buffer {
-    const entries = Object.entries(fields);
-    const pseudo = entries.filter(([name]) => name.startsWith(':')) as [`:${string}`, string][];
-    const rest = entries.filter(([name]) => !name.startsWith(':'));
-    return this.#encoder.encode(
-      pseudo,
-      rest.map(([name, value]) => ({ name, key: name, value })),
-    );
-  }
-
-  headers(stream: number, fields: Readonly<Record<string, string>>, flags: number = FLAG.END_STREAM): void {
-    this.write(...headersFrames(stream, this.block(fields), (flags & FLAG.END_STREAM) !== 0, MAX_FRAME_BYTES));
-  }
-
-  of(type: number, stream?: number): SeenFrame[] {
-    return this.frames.filter((frame) => frame.type === type && (stream === undefined || frame.stream === stream));
   }
 
   /** Code of the RST_STREAM of a stream; null: there was none. */
@@ -133,11 +87,5 @@ export class FrameClient {
 
   bodyOf(stream: number): string {
     return Buffer.concat(this.of(FRAME.DATA, stream).map(({ payload }) => payload)).toString('latin1');
-  }
-
-  #seen(frame: Frame): SeenFrame {
-    if (frame.type !== FRAME.HEADERS) return frame;
-    const { fields } = this.#decoder.decode(frame.payload);
-    return { ...frame, fields: Object.fromEntries(fields.map(({ name, value }) => [name, value])) };
   }
 }

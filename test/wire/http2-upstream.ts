@@ -6,10 +6,9 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { frameHeader, settingsFrame } from '../../src/http2/frame-writer.ts';
-import { FLAG, FRAME, type Frame, FrameReader } from '../../src/http2/frames.ts';
-import { HpackDecoder } from '../../src/http2/hpack-decoder.ts';
-import { HpackEncoder } from '../../src/http2/hpack-encoder.ts';
+import { settingsFrame } from '../../src/http2/frame-writer.ts';
+import { FLAG, FRAME } from '../../src/http2/frames.ts';
+import { FrameEnd, type NamedFields } from './frame-end.ts';
 import { type Pair, type RawServer, rawServer } from './upstream-world.ts';
 
 export interface NodeUpstream {
@@ -60,54 +59,17 @@ export async function nodeUpstream(
 
 export interface RequestSeen {
   readonly stream: number;
-  readonly fields: Readonly<Record<string, string>>;
+  readonly fields: NamedFields;
 }
 
 /** One connection of a client, frame by frame. */
-export class FrameServer {
-  readonly frames: Frame[] = [];
-  readonly socket: Socket;
-  readonly #reader = new FrameReader(true);
-  readonly #decoder = new HpackDecoder({ maxHeadBytes: 100_000, maxFields: 1_000 });
-  readonly #encoder = new HpackEncoder();
-
+export class FrameServer extends FrameEnd<Socket> {
   constructor(socket: Socket, onRequest: (server: FrameServer, request: RequestSeen) => void) {
-    this.socket = socket.setNoDelay(true);
-    socket.write(settingsFrame([]));
-    socket.on('data', (bytes: Buffer) => {
-      this.#reader.push(bytes);
-      for (let frame = this.#reader.pull(); frame !== null; frame = this.#reader.pull()) {
-        this.frames.push(frame);
-        if (frame.type === FRAME.SETTINGS && (frame.flags & FLAG.ACK) === 0) this.send(FRAME.SETTINGS, FLAG.ACK, 0);
-        if (frame.type !== FRAME.HEADERS) continue;
-        const { fields } = this.#decoder.decode(frame.payload);
-        const named = Object.fromEntries(fields.map(({ name, value }) => [name, value]));
-        onRequest(this, { stream: frame.stream, fields: named });
-      }
+    super(socket.setNoDelay(true), 'server', ({ type, flags, stream, fields }) => {
+      if (type === FRAME.SETTINGS && (flags & FLAG.ACK) === 0) this.send(FRAME.SETTINGS, FLAG.ACK, 0);
+      if (fields !== undefined) onRequest(this, { stream, fields });
     });
-  }
-
-  send(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): void {
-    if (this.socket.writable)
-      this.socket.write(Buffer.concat([frameHeader(type, flags, stream, payload.length), payload]));
-  }
-
-  block(fields: Readonly<Record<string, string>>): Buffer {
-    const entries = Object.entries(fields);
-    const pseudo = entries.filter(([name]) => name.startsWith(':')) as [`:${string}`, string][];
-    const rest = entries.filter(([name]) => !name.startsWith(':'));
-    return this.#encoder.encode(
-      pseudo,
-      rest.map(([name, value]) => ({ name, key: name, value })),
-    );
-  }
-
-  headers(stream: number, fields: Readonly<Record<string, string>>, flags: number = FLAG.END_STREAM): void {
-    this.send(FRAME.HEADERS, FLAG.END_HEADERS | flags, stream, this.block(fields));
-  }
-
-  of(type: number): Frame[] {
-    return this.frames.filter((frame) => frame.type === type);
+    socket.write(settingsFrame([]));
   }
 }
 

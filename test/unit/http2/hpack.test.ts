@@ -10,62 +10,39 @@ const bytes = (hex: string): Buffer => Buffer.from(hex.replace(/\s/g, ''), 'hex'
 const linesOf = (decoder: HpackDecoder, block: Buffer): string[] =>
   decoder.decode(block).fields.map(({ name, value }) => `${name}: ${value}`);
 
+type Example = readonly [hex: string, lines: readonly string[], table: number];
+
+/** Of C.3 and C.4: the fields of each request, the size of the table behind it. */
+const REQUESTS: readonly (readonly [lines: readonly string[], table: number])[] = [
+  [[':method: GET', ':scheme: http', ':path: /', ':authority: www.example.com'], 57],
+  [[':method: GET', ':scheme: http', ':path: /', ':authority: www.example.com', 'cache-control: no-cache'], 110],
+  [
+    [':method: GET', ':scheme: https', ':path: /index.html', ':authority: www.example.com', 'custom-key: custom-value'],
+    164,
+  ],
+];
+const requests = (...blocks: readonly [string, string, string]): Example[] =>
+  REQUESTS.map(([lines, table], i) => [blocks[i] ?? '', lines, table]);
+
 /** RFC 7541 appendix C: block, its fields, the size of the table behind it. */
-const EXAMPLES: Readonly<Record<string, readonly (readonly [hex: string, lines: readonly string[], table: number])[]>> =
-  {
-    'C.2.1, a literal that is kept': [
-      ['400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572', ['custom-key: custom-header'], 55],
-    ],
-    'C.2.2, a literal that is not kept': [['040c 2f73 616d 706c 652f 7061 7468', [':path: /sample/path'], 0]],
-    'C.2.3, a literal that nobody may keep': [['1008 7061 7373 776f 7264 0673 6563 7265 74', ['password: secret'], 0]],
-    'C.2.4, an index': [['82', [':method: GET'], 0]],
-    'C.3, requests': [
-      [
-        '8286 8441 0f77 7777 2e65 7861 6d70 6c65 2e63 6f6d',
-        [':method: GET', ':scheme: http', ':path: /', ':authority: www.example.com'],
-        57,
-      ],
-      [
-        '8286 84be 5808 6e6f 2d63 6163 6865',
-        [':method: GET', ':scheme: http', ':path: /', ':authority: www.example.com', 'cache-control: no-cache'],
-        110,
-      ],
-      [
-        '8287 85bf 400a 6375 7374 6f6d 2d6b 6579 0c63 7573 746f 6d2d 7661 6c75 65',
-        [
-          ':method: GET',
-          ':scheme: https',
-          ':path: /index.html',
-          ':authority: www.example.com',
-          'custom-key: custom-value',
-        ],
-        164,
-      ],
-    ],
-    'C.4, requests in Huffman code': [
-      [
-        '8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff',
-        [':method: GET', ':scheme: http', ':path: /', ':authority: www.example.com'],
-        57,
-      ],
-      [
-        '8286 84be 5886 a8eb 1064 9cbf',
-        [':method: GET', ':scheme: http', ':path: /', ':authority: www.example.com', 'cache-control: no-cache'],
-        110,
-      ],
-      [
-        '8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf',
-        [
-          ':method: GET',
-          ':scheme: https',
-          ':path: /index.html',
-          ':authority: www.example.com',
-          'custom-key: custom-value',
-        ],
-        164,
-      ],
-    ],
-  };
+const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
+  'C.2.1, a literal that is kept': [
+    ['400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572', ['custom-key: custom-header'], 55],
+  ],
+  'C.2.2, a literal that is not kept': [['040c 2f73 616d 706c 652f 7061 7468', [':path: /sample/path'], 0]],
+  'C.2.3, a literal that nobody may keep': [['1008 7061 7373 776f 7264 0673 6563 7265 74', ['password: secret'], 0]],
+  'C.2.4, an index': [['82', [':method: GET'], 0]],
+  'C.3, requests': requests(
+    '8286 8441 0f77 7777 2e65 7861 6d70 6c65 2e63 6f6d',
+    '8286 84be 5808 6e6f 2d63 6163 6865',
+    '8287 85bf 400a 6375 7374 6f6d 2d6b 6579 0c63 7573 746f 6d2d 7661 6c75 65',
+  ),
+  'C.4, requests in Huffman code': requests(
+    '8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff',
+    '8286 84be 5886 a8eb 1064 9cbf',
+    '8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf',
+  ),
+};
 const DATE = 'date: Mon, 21 Oct 2013 20:13:21 GMT';
 const LOCATION = 'location: https://www.example.com';
 const LAST = [
