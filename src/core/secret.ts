@@ -18,6 +18,19 @@ export function allocateSecretBytes(byteLength: number): Buffer {
   return Buffer.from(new ArrayBuffer(byteLength));
 }
 
+/** All parts in one. With a secret in it the copy does not come from the shared pool. */
+export function joinedBytes(parts: readonly Buffer[], isSecret: boolean): Buffer {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const bytes = isSecret ? allocateSecretBytes(length) : Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
 /** What a file holds, without the line end and the blanks that an editor or `echo` left behind it. */
 export function withoutBlankEnd(bytes: Buffer): Buffer {
   return bytes.subarray(0, bytes.findLastIndex((byte) => byte > 0x20) + 1);

@@ -12,7 +12,7 @@ import type { Writable } from 'node:stream';
 import { EgressError } from '../core/errors.ts';
 import type { HeaderList } from '../core/headers.ts';
 import type { Body, Framing } from '../core/message.ts';
-import { allocateSecretBytes } from '../core/secret.ts';
+import { joinedBytes } from '../core/secret.ts';
 import { fieldLines } from './head-writer.ts';
 
 export interface WriteOptions {
@@ -187,7 +187,7 @@ class OutgoingMessage {
 
   #putHead(head: Buffer, parts: readonly Buffer[]): boolean {
     const isZeroed = this.#options.zeroHead === true;
-    const bytes = parts.length === 0 ? head : joined([head, ...parts], isZeroed);
+    const bytes = parts.length === 0 ? head : joinedBytes([head, ...parts], isZeroed);
     if (!isZeroed) return this.#sink.write(bytes);
     const hidesBody = this.#options.zeroBody === true;
     const length = hidesBody ? bytes.length : head.length;
@@ -203,7 +203,7 @@ class OutgoingMessage {
       for (const part of parts) flows = this.#sink.write(part, () => part.fill(0));
       return flows ? undefined : this.#drain();
     }
-    if (parts.length > 1 && (parts[1]?.length ?? 0) <= JOIN_BYTES) flows = this.#sink.write(joined(parts, false));
+    if (parts.length > 1 && (parts[1]?.length ?? 0) <= JOIN_BYTES) flows = this.#sink.write(joinedBytes(parts, false));
     else {
       this.#sink.cork();
       for (const part of parts) flows = this.#sink.write(part);
@@ -320,19 +320,6 @@ function goneError(cause: Error | null): EgressError {
 
 function abortError({ reason }: AbortSignal): EgressError {
   return reason instanceof EgressError ? reason : goneError(reason instanceof Error ? reason : null);
-}
-
-/** With a secret in it the copy must not come from the shared pool. */
-function joined(parts: readonly Buffer[], isSecret: boolean): Buffer {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const bytes = isSecret ? allocateSecretBytes(length) : Buffer.allocUnsafe(length);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 function sizeLine(chunk: Buffer): Buffer {

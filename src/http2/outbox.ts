@@ -5,7 +5,7 @@
  *   into is marked, so that whoever writes it zeroes that too.
  * Not here: the socket (wire-link.ts).
  */
-import { allocateSecretBytes } from '../core/secret.ts';
+import { joinedBytes } from '../core/secret.ts';
 
 export interface Piece {
   readonly bytes: Buffer;
@@ -41,7 +41,7 @@ export class Outbox {
     if (first === undefined) return null;
     const secrets = this.#secretParts;
     const isSecret = secrets !== null;
-    const bytes = parts.length === 1 && !isSecret ? first : joined(parts, this.#length, isSecret);
+    const bytes = parts.length === 1 && !isSecret ? first : joinedBytes(parts, isSecret);
     for (const secret of secrets ?? []) secret.fill(0);
     this.#parts = [];
     this.#secretParts = null;
@@ -56,15 +56,4 @@ export class Outbox {
     this.#secretParts = null;
     this.#length = 0;
   }
-}
-
-/** With a secret in it the copy must not come from the shared pool. */
-function joined(parts: readonly Buffer[], length: number, isSecret: boolean): Buffer {
-  const bytes = isSecret ? allocateSecretBytes(length) : Buffer.allocUnsafe(length);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -14,8 +14,9 @@ import type { Workload } from '../../workload/workload.ts';
 import type { AwsWebIdentitySourceOptions } from '../options.ts';
 import type { CredentialSource, Grant } from '../source.ts';
 import { FORM_TYPE, writeForm } from './form.ts';
+import { heldGrant } from './held.ts';
 import type { HttpsCaller } from './https-call.ts';
-import { inAnswer, momentAt, objectAt, restMs, secretAt, unrevocable } from './issued.ts';
+import { inAnswer, momentAt, objectAt, restMs, secretAt } from './issued.ts';
 import { type FailureTable, failureOf } from './provider-failure.ts';
 import { expandPlain, nameFor } from './provider-name.ts';
 
@@ -133,6 +134,6 @@ function grantFrom(body: Buffer, clock: Clock, startMs: number, durationMs: numb
       ['secretAccessKey', secretAt(credentials, 'SecretAccessKey', 'secretAccessKey', keep)],
       ['sessionToken', secretAt(credentials, 'SessionToken', 'sessionToken', keep)],
     ] as const);
-    return unrevocable(parts, startMs + restMs(clock, momentAt(credentials, 'Expiration'), durationMs));
+    return heldGrant(parts, startMs + restMs(clock, momentAt(credentials, 'Expiration'), durationMs));
   });
 }

@@ -11,8 +11,9 @@ import type { Workload } from '../../workload/workload.ts';
 import type { AzureFederatedSourceOptions } from '../options.ts';
 import type { CredentialSource, Grant } from '../source.ts';
 import { FORM_TYPE, writeForm } from './form.ts';
+import { heldGrant } from './held.ts';
 import type { HttpsCaller } from './https-call.ts';
-import { inAnswer, lifetimeMsAt, secretAt, unrevocable } from './issued.ts';
+import { inAnswer, lifetimeMsAt, secretAt } from './issued.ts';
 import { type FailureTable, failureOf } from './provider-failure.ts';
 
 export interface AzureFederatedParts {
@@ -66,7 +67,7 @@ async function fetchGrant(parts: AzureFederatedParts, workload: Workload, signal
     if (reply.status !== 200) throw failureOf(reply, FAILURES);
     return inAnswer(reply.body, ['access_token'], (answer, keep) => {
       const parts = new Map([['key', secretAt(answer, 'access_token', 'key', keep)]] as const);
-      return unrevocable(parts, startMs + lifetimeMsAt(answer, 'expires_in'));
+      return heldGrant(parts, startMs + lifetimeMsAt(answer, 'expires_in'));
     });
   } finally {
     bytes.fill(0);

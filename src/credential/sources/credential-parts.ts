@@ -37,7 +37,8 @@ const SHAPES: readonly Shape[] = [
   ],
 ];
 
-const PARTS: ReadonlySet<string> = new Set<CredentialPart>([
+/** Those that a source may name itself. */
+export const PART_NAMES: readonly CredentialPart[] = [
   'key',
   'username',
   'password',
@@ -46,7 +47,8 @@ const PARTS: ReadonlySet<string> = new Set<CredentialPart>([
   'sessionToken',
   'certificate',
   'privateKey',
-]);
+];
+const PARTS: ReadonlySet<string> = new Set(PART_NAMES);
 const SHOWN_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 const MAX_SHOWN_NAMES = 16;
 /** PEM, which is made of lines and never stands in a field. */

@@ -14,7 +14,7 @@ import type { Workload } from '../../workload/workload.ts';
 import type { ExecSourceOptions, Fields } from '../options.ts';
 import type { CredentialSource, Grant } from '../source.ts';
 import { expandArgument } from '../template.ts';
-import { partsOf } from './credential-parts.ts';
+import { PART_NAMES, partsOf } from './credential-parts.ts';
 import { endAfterSeconds, endAtMoment } from './expiry.ts';
 import { heldGrant } from './held.ts';
 import { type ProgramOutcome, runProgram, unavailable } from './program.ts';
@@ -26,16 +26,6 @@ export type ExecSourceParts = Pick<SourceParts, 'clock' | 'ownUid'>;
 /** How long what says no end is used. */
 const ENDLESS_MS = 60 * 60_000;
 const AWS_FIELDS = { accessKeyId: 'AccessKeyId', secretAccessKey: 'SecretAccessKey' };
-const OWN_NAMES = [
-  'key',
-  'username',
-  'password',
-  'accessKeyId',
-  'secretAccessKey',
-  'sessionToken',
-  'certificate',
-  'privateKey',
-];
 const ENDS = ['expiresAt', 'expiresIn', 'Expiration'];
 
 export function createExecSource(options: ExecSourceOptions, parts: ExecSourceParts): CredentialSource {
@@ -117,6 +107,6 @@ function fieldsOf(answer: Answer): Fields | null {
       detail: 'the program of the credential source printed AWS credentials of another version than 1',
     });
   }
-  const named = OWN_NAMES.filter((name) => answer.has(name));
+  const named = PART_NAMES.filter((name) => answer.has(name));
   return named.length === 0 ? null : Object.fromEntries(named.map((name) => [name, name]));
 }

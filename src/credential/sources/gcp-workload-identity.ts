@@ -12,8 +12,9 @@ import type { Workload } from '../../workload/workload.ts';
 import type { GcpWorkloadIdentitySourceOptions } from '../options.ts';
 import type { CredentialSource, Grant } from '../source.ts';
 import { FORM_TYPE, writeForm } from './form.ts';
+import { heldGrant } from './held.ts';
 import type { HttpsCaller } from './https-call.ts';
-import { inAnswer, lifetimeMsAt, momentAt, restMs, secretAt, unrevocable } from './issued.ts';
+import { inAnswer, lifetimeMsAt, momentAt, restMs, secretAt } from './issued.ts';
 import { type FailureTable, failureOf } from './provider-failure.ts';
 
 export interface GcpWorkloadIdentityParts {
@@ -64,7 +65,7 @@ async function fetchGrant(parts: GcpWorkloadIdentityParts, workload: Workload, s
 }
 
 const grantOf = ({ token, expiresAtMonotonicMs }: Issued): Grant =>
-  unrevocable(new Map([['key', token]]), expiresAtMonotonicMs);
+  heldGrant(new Map([['key', token]]), expiresAtMonotonicMs);
 
 async function exchange(parts: GcpWorkloadIdentityParts, workload: Workload, signal: AbortSignal): Promise<Issued> {
   const { options, caller, clock } = parts;

@@ -1,6 +1,7 @@
 /**
  * Duty: a grant of something that lives on when it is given back.
- * Holds: nothing is revoked, since the value is the user's own; the end is when it is looked for again.
+ * Holds: nothing is revoked, since the value is the user's own, or nobody can take it back; the end is its own, or when it is
+ *   looked for again.
  */
 import type { Secret } from '../../core/secret.ts';
 import type { CredentialPart } from '../credential.ts';

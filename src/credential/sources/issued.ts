@@ -1,5 +1,5 @@
 /**
- * Duty: what providers hand out, checked: the members of an answer, its end, a grant that ends by itself.
+ * Duty: what providers hand out, checked: the members of an answer and its end.
  * Holds: every secret that is no part is destroyed, and all of them where the answer is unusable; an end is counted from
  *   before the call, is in the future, and never later than what was asked for.
  * Fails: `credential_invalid`.
@@ -9,7 +9,6 @@ import { EgressError } from '../../core/errors.ts';
 import { Secret } from '../../core/secret.ts';
 import { destroySecrets, type JsonObject, type JsonValue, readJson } from '../../vault/json.ts';
 import type { CredentialPart } from '../credential.ts';
-import type { Grant } from '../source.ts';
 import { assertUsable } from './credential-parts.ts';
 
 /** No answer is believed for longer. */
@@ -93,16 +92,4 @@ export function restMs(clock: Clock, moment: number, askedMs: number): number {
   const rest = Math.min(moment - clock.now(), askedMs, MAX_GRANT_MS);
   if (rest <= 0) throw unusable('has ended already; compare the clock of this machine');
   return rest;
-}
-
-/** What nobody can take back: it ends by itself. */
-export function unrevocable(parts: ReadonlyMap<CredentialPart, Secret>, expiresAtMonotonicMs: number): Grant {
-  return {
-    parts,
-    leaseId: null,
-    accessor: null,
-    expiresAtMonotonicMs,
-    renewable: false,
-    revoke: () => Promise.resolve(),
-  };
 }
