@@ -2,13 +2,14 @@
  * Duty: a proxy on the sandbox for a test file, and programs that use it as `countersign run` starts them.
  * Holds: everything in a folder of its own, on ports that are free; nothing is left behind.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type RunningProxy, startProxy } from '../../src/app.ts';
+import { recordsIn } from '../audit-file.ts';
 import { leaksIn } from '../fakes/leak-search.ts';
 import { secretsInMemory } from './memory-scan.ts';
 
@@ -127,11 +128,7 @@ export async function openSandboxedProxy(
         secretsKnown: secrets().length,
       };
     },
-    auditLines: () =>
-      readFileSync(proxy.auditFile, 'utf8')
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    auditLines: () => recordsIn(proxy.auditFile),
     close: async () => {
       const shown = [JSON.stringify(proxy.status()), await metricsOf(proxy.adminSocket), ...received];
       await proxy.close();
@@ -192,3 +189,11 @@ function outcomeOf(child: ChildProcess): Promise<Outcome> {
     });
   });
 }
+
+/** The status of CONNECT and that of `url` behind it, as curl saw them; the certificate of the proxy is not looked at. */
+export const curlStatuses = (proxy: string, url: string, words: readonly string[]): Promise<string> =>
+  new Promise((resolve) => {
+    const all = ['-sS', '--max-time', '20', '--proxy', proxy, '--proxy-insecure', ...words];
+    const format = ['-o', '/dev/null', '-w', '%{http_connect} %{http_code}'];
+    execFile('curl', [...all, ...format, url], { env: {} }, (_error, stdout) => resolve(stdout));
+  });

@@ -11,7 +11,7 @@ import { FakeIssuer, type IssuerKey, issuerKey } from '../fakes/fake-issuer.ts';
 import { FakeWorkloadApi } from '../fakes/fake-workload-api.ts';
 import { SpiffeDomain, type SvidForm } from '../fakes/spiffe-domain.ts';
 import { clock, type Pair } from '../wire/upstream-world.ts';
-import { openSandboxedProxy, type SandboxedProxy } from './harness.ts';
+import { curlStatuses, openSandboxedProxy, type SandboxedProxy } from './harness.ts';
 
 const ORDERS = 'https://api.internal.test/v1/orders';
 const jwtKey: IssuerKey = issuerKey('jwt-1');
@@ -300,20 +300,7 @@ describe.each([[1], [2]])('the Workload API, with %i processes that serve', (wor
   });
 
   const ask = (proxy: string, ...words: string[]): Promise<string> =>
-    new Promise((resolve) => {
-      const all = [
-        '-sS',
-        '--max-time',
-        '20',
-        '--cacert',
-        sandboxed.proxy.bundleFile,
-        '--proxy',
-        proxy,
-        '--proxy-insecure',
-      ];
-      const format = ['-o', '/dev/null', '-w', '%{http_connect} %{http_code}'];
-      execFile('curl', [...all, ...format, ...words, ORDERS], { env: {} }, (_error, stdout) => resolve(stdout));
-    });
+    curlStatuses(proxy, ORDERS, ['--cacert', sandboxed.proxy.bundleFile, ...words]);
   const bearer = async (): Promise<string[]> => {
     const token = await tokens.token(jwtKey, { iss: undefined, sub: AGENT });
     return ['--proxy-header', `Proxy-Authorization: Bearer ${token}`];

@@ -3,14 +3,14 @@
  * Holds: runs where WORKLOAD_API_BIN names the program of workload-api/: cd test/contract/workload-api && go build -o FILE .
  * Not here: SPIRE's server and agent, of which this has the interface alone.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { openSandboxedProxy, type SandboxedProxy } from '../clients/harness.ts';
+import { curlStatuses, openSandboxedProxy, type SandboxedProxy } from '../clients/harness.ts';
 
 const PROGRAM = process.env['WORKLOAD_API_BIN'];
 
@@ -55,21 +55,7 @@ describe.skipIf(PROGRAM === undefined)('a Workload API in Go', () => {
   });
 
   const ask = (proxy: string, ...words: string[]): Promise<string> =>
-    new Promise((resolve) => {
-      const all = [
-        '-sS',
-        '--max-time',
-        '20',
-        '--cacert',
-        sandboxed.proxy.bundleFile,
-        '--proxy',
-        proxy,
-        '--proxy-insecure',
-      ];
-      const format = ['-o', '/dev/null', '-w', '%{http_connect} %{http_code}'];
-      const url = 'https://api.internal.test/v1/orders';
-      execFile('curl', [...all, ...format, ...words, url], { env: {} }, (_error, stdout) => resolve(stdout));
-    });
+    curlStatuses(proxy, 'https://api.internal.test/v1/orders', ['--cacert', sandboxed.proxy.bundleFile, ...words]);
   const eventually = { timeout: 20_000, interval: 200 };
 
   it('vouches for a certificate that Go made', async () => {

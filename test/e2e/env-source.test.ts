@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { boundService } from './run-world.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../src/launch.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'countersign-env-'));
@@ -13,27 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const POLICY = `apiVersion: countersign.dev/v1alpha1
 kind: Proxy
 spec: { listeners: { explicit: { port: 0 } }, issuer: { listen: { port: 0 } } }
----
-apiVersion: countersign.dev/v1alpha1
-kind: Service
-metadata: { name: s }
-spec: { addresses: [{ address: api.example.com }] }
----
-apiVersion: countersign.dev/v1alpha1
-kind: WorkloadIdentity
-metadata: { name: w }
-spec: { workloadID: w }
----
-apiVersion: countersign.dev/v1alpha1
-kind: CredentialSource
-metadata: { name: key }
-spec: { env: { variable: UPSTREAM_KEY } }
----
-apiVersion: countersign.dev/v1alpha1
-kind: CredentialBinding
-metadata: { name: b }
-spec: { workloadID: w, credentialSource: key, services: [s], propagation: { injection: { bearer: {} } } }
-`;
+${boundService('{ env: { variable: UPSTREAM_KEY } }')}`;
 
 describe('a variable of a credential source', () => {
   it('does not reach the program that is run', () => {

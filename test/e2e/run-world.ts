@@ -89,7 +89,10 @@ spec:
   upstream:
     extraRoots: [./upstream.pem]
     resolve: [{ host: api.example.com, address: 127.0.0.1, dialPort: ${port} }]
----
+${boundService(source)}`;
+
+/** `api.example.com` for the workload `w`, with the credential of a source as bearer. `source`: its spec, in one line. */
+export const boundService = (source: string): string => `---
 apiVersion: countersign.dev/v1alpha1
 kind: Service
 metadata: { name: s }

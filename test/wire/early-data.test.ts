@@ -1,8 +1,8 @@
 /** Duty: what follows CONNECT and is no ClientHello, and what comes to the proxy port and is no request of a proxy. */
-import { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { byteByByte, whole } from '../unit/http1/cuts.ts';
+import { clientHello } from './client-hello.ts';
 import { WIRE_CORPUS } from './corpus/wire-corpus.ts';
 import { OPEN } from './proxy-policy.ts';
 import { hear, openProxyWorld, type ProxyWorld, sendPieces, statusesIn } from './proxy-world.ts';
@@ -131,16 +131,3 @@ describe('on the proxy port', () => {
     expect(world.upstream.received).toEqual([]);
   });
 });
-
-async function clientHello(servername: string): Promise<Buffer> {
-  return new Promise((resolve) => {
-    const wire = new Duplex({
-      read() {},
-      write: (bytes: Buffer, _encoding, done) => {
-        resolve(bytes);
-        done();
-      },
-    });
-    connectTls({ socket: wire, servername }).on('error', () => {});
-  });
-}

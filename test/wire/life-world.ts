@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls';
 import { type InstanceAnswer, startProxy } from '../../src/app.ts';
+import { recordsIn } from '../audit-file.ts';
 import { startApart, type WireProxy } from './proxy-apart.ts';
 import { type RawServer, rawServer, TestCa, until } from './upstream-world.ts';
 
@@ -169,11 +170,7 @@ export async function openLifeWorld(options: LifeOptions = {}): Promise<LifeWorl
         secure.once('error', reject);
       });
     },
-    audit: () =>
-      readFileSync(proxy.auditFile, 'utf8')
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    audit: () => recordsIn(proxy.auditFile),
     close: async () => {
       await proxy.close();
       await upstream.close();

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { type InstanceAnswer, type RunningProxy, startProxy } from '../../src/app.ts';
+import { recordsIn } from '../audit-file.ts';
 import { POLICY_HOSTS, policyText } from './proxy-policy.ts';
 import { type RawServer, rawServer, TestCa } from './upstream-world.ts';
 
@@ -120,11 +121,7 @@ export async function openProxyWorld(
         secure.once('error', reject);
       });
     },
-    audit: () =>
-      readFileSync(proxy.auditFile, 'utf8')
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    audit: () => recordsIn(proxy.auditFile),
     close: async () => {
       await proxy.close();
       await upstream.close();

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { clientHello } from './client-hello.ts';
 import { openConnect, openSecure, openTunnelProxy, rawExchange, readAll, type TunnelProxy } from './tunnel-harness.ts';
 
 let proxy: TunnelProxy;
@@ -267,17 +268,3 @@ describe('time', () => {
     await wasAborted;
   });
 });
-
-async function clientHello(servername: string): Promise<Buffer> {
-  const { Duplex } = await import('node:stream');
-  return new Promise((resolve) => {
-    const wire = new Duplex({
-      read() {},
-      write: (bytes: Buffer, _encoding, done) => {
-        resolve(bytes);
-        done();
-      },
-    });
-    connectTls({ socket: wire, servername }).on('error', () => {});
-  });
-}

@@ -1,8 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSandboxUpstreams, type SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
-import { ANTHROPIC_KEY, fakeRegistry, fetchFor, OPENAI_KEY, send } from './sandbox-client.ts';
-import { systemClock } from './system-clock.ts';
+import type { SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
+import { ANTHROPIC_KEY, fetchFor, OPENAI_KEY, openUpstreams, send } from './sandbox-client.ts';
 
 const HOST = 'api.anthropic.com';
 const VERSION = ['anthropic-version', '2023-06-01'] as const;
@@ -12,13 +11,7 @@ let transport: ReturnType<typeof fetchFor>;
 let anthropic: Anthropic;
 
 beforeAll(async () => {
-  sandbox = await openSandboxUpstreams({
-    registry: fakeRegistry(),
-    clock: systemClock,
-    address: '127.0.0.1',
-    port: 0,
-    pauseMs: 0,
-  });
+  sandbox = await openUpstreams();
   transport = fetchFor(sandbox);
   anthropic = new Anthropic({ apiKey: ANTHROPIC_KEY, fetch: transport.fetch, maxRetries: 0 });
 });

@@ -1,21 +1,14 @@
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSandboxUpstreams, type SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
-import { ENDED_KEY, fakeRegistry, fetchFor, OPENAI_KEY, send } from './sandbox-client.ts';
-import { systemClock } from './system-clock.ts';
+import type { SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
+import { ENDED_KEY, fetchFor, OPENAI_KEY, openUpstreams, send } from './sandbox-client.ts';
 
 let sandbox: SandboxUpstreams;
 let transport: ReturnType<typeof fetchFor>;
 let openai: OpenAI;
 
 beforeAll(async () => {
-  sandbox = await openSandboxUpstreams({
-    registry: fakeRegistry(),
-    clock: systemClock,
-    address: '127.0.0.1',
-    port: 0,
-    pauseMs: 0,
-  });
+  sandbox = await openUpstreams();
   transport = fetchFor(sandbox);
   openai = new OpenAI({ apiKey: OPENAI_KEY, fetch: transport.fetch, maxRetries: 0 });
 });

@@ -7,7 +7,8 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { Agent, fetch as undiciFetch } from 'undici';
 import type { KnownApiKey, KnownAwsKey } from '../../../../src/sandbox/registry.ts';
 import type { SandboxKeys } from '../../../../src/sandbox/upstreams/keys.ts';
-import type { SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
+import { openSandboxUpstreams, type SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
+import { systemClock } from './system-clock.ts';
 
 export const AWS_KEY = {
   accessKeyId: 'ASIASANDBOXEXAMPLE01',
@@ -23,6 +24,10 @@ export const OPENAI_KEY = 'sk-svcacct-0123456789abcdefghijklmnop';
 export const ENDED_KEY = 'sk-svcacct-ended-abcdefghijklmnopqrst';
 export const ANTHROPIC_KEY = 'sk-ant-api03-0123456789abcdefghij';
 export const INTERNAL_KEY = 'internal-key-0123456789';
+
+/** With the keys of `fakeRegistry`, on a port that is free. */
+export const openUpstreams = (): Promise<SandboxUpstreams> =>
+  openSandboxUpstreams({ registry: fakeRegistry(), clock: systemClock, address: '127.0.0.1', port: 0, pauseMs: 0 });
 
 /** A registry with one key of each kind, and one whose lease has ended. */
 export function fakeRegistry(): SandboxKeys {

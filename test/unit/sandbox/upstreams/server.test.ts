@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SeenRequest } from '../../../../src/sandbox/upstreams/exchange-log.ts';
 import { openSandboxUpstreams, type SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
-import { ENDED_KEY, fakeRegistry, INTERNAL_KEY, OPENAI_KEY, send } from './sandbox-client.ts';
+import { ENDED_KEY, fakeRegistry, INTERNAL_KEY, OPENAI_KEY, openUpstreams, send } from './sandbox-client.ts';
 import { systemClock } from './system-clock.ts';
 
 const HOST = 'api.openai.com';
@@ -11,13 +11,7 @@ const AUTH = ['authorization', `Bearer ${OPENAI_KEY}`] as const;
 let sandbox: SandboxUpstreams;
 
 beforeEach(async () => {
-  sandbox = await openSandboxUpstreams({
-    registry: fakeRegistry(),
-    clock: systemClock,
-    address: '127.0.0.1',
-    port: 0,
-    pauseMs: 0,
-  });
+  sandbox = await openUpstreams();
 });
 
 afterEach(() => sandbox.close());

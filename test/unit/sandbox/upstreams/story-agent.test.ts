@@ -6,9 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openSandboxUpstreams, type SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
-import { AWS_KEY, fakeRegistry, LONG_LIVED_KEY_ID, OPENAI_KEY } from './sandbox-client.ts';
-import { systemClock } from './system-clock.ts';
+import type { SandboxUpstreams } from '../../../../src/sandbox/upstreams/server.ts';
+import { AWS_KEY, LONG_LIVED_KEY_ID, OPENAI_KEY, openUpstreams } from './sandbox-client.ts';
 
 const AGENT = fileURLToPath(new URL('../../../../src/sandbox/story-agent.ts', import.meta.url));
 const PROBLEM = { type: 'about:blank', title: 'No Service of the policy names this destination', status: 403 };
@@ -39,13 +38,7 @@ proxy.on('connect', ({ url = '', headers }, socket) => {
 });
 
 beforeAll(async () => {
-  sandbox = await openSandboxUpstreams({
-    registry: fakeRegistry(),
-    clock: systemClock,
-    address: '127.0.0.1',
-    port: 0,
-    pauseMs: 0,
-  });
+  sandbox = await openUpstreams();
   folder = await mkdtemp(join(tmpdir(), 'story-agent-'));
   await writeFile(join(folder, 'roots.pem'), sandbox.rootPem);
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));

@@ -32,9 +32,8 @@ import {
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { Upload } from '@aws-sdk/lib-storage';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openSandboxUpstreams, type SandboxUpstreams } from '../../../../../src/sandbox/upstreams/server.ts';
-import { AWS_KEY, awsHandlerFor, ENDED_AWS_KEY_ID, fakeRegistry, LONG_LIVED_KEY_ID } from '../sandbox-client.ts';
-import { systemClock } from '../system-clock.ts';
+import type { SandboxUpstreams } from '../../../../../src/sandbox/upstreams/server.ts';
+import { AWS_KEY, awsHandlerFor, ENDED_AWS_KEY_ID, LONG_LIVED_KEY_ID, openUpstreams } from '../sandbox-client.ts';
 
 let sandbox: SandboxUpstreams;
 let config: {
@@ -45,13 +44,7 @@ let config: {
 };
 
 beforeAll(async () => {
-  sandbox = await openSandboxUpstreams({
-    registry: fakeRegistry(),
-    clock: systemClock,
-    address: '127.0.0.1',
-    port: 0,
-    pauseMs: 0,
-  });
+  sandbox = await openUpstreams();
   config = { region: 'us-east-1', credentials: AWS_KEY, maxAttempts: 1, requestHandler: awsHandlerFor(sandbox) };
 });
 
