@@ -83,7 +83,6 @@ export class Http2Outbound implements Watched, BodyOwner, StreamListener {
     this.#signal.addEventListener('abort', this);
     this.#parts.deadlines.watch(this);
     try {
-      if (this.#signal.aborted) throw toEgressError(this.#signal.reason);
       this.#checkOpen();
       const coming = new Promise<ResponseHead>((resolve, reject) => {
         this.#waiter = { resolve, reject };
@@ -173,11 +172,14 @@ export class Http2Outbound implements Watched, BodyOwner, StreamListener {
     return answer;
   }
 
-  /** Between the choice of the connection and now it may have ended, or others may have taken the last place. */
+  /** Between the choice of the connection and now it may have ended, others may have taken the last place, or nobody waits. */
   #checkOpen(): void {
     const { machine } = this.#connection;
-    if (machine.failure === null && machine.streams.size <= machine.outgoing.peer.maxStreams) return;
+    const isLeft = this.#signal.aborted;
+    if (!isLeft && machine.failure === null && machine.streams.size <= machine.outgoing.peer.maxStreams) return;
+    // The peer has not seen the stream: RST_STREAM on it would end the connection for all.
     machine.abandon(this.#stream);
+    if (isLeft) throw toEgressError(this.#signal.reason);
     this.#isUnprocessed = true;
     throw new EgressError('connection_terminated', { detail: 'the connection takes no more streams' });
   }

@@ -80,3 +80,16 @@ it('aborts the stream of a workload that left, and no other', async () => {
   expect((await kept).head.status).toBe(204);
   expect(upstream.servers[0]?.of(FRAME.RST_STREAM).map(({ stream }) => stream)).toEqual([1]);
 });
+
+it('says nothing of a stream on which nothing was asked, since its workload had left', async () => {
+  const { upstream, stage } = await framesFor((server, { stream }) => server.headers(stream, { ':status': '204' }));
+  const gone = new AbortController();
+  const kept = stage.send(prefer(), never());
+  // Waits for the connection that the other dials.
+  const left = stage.send(prefer(), gone.signal);
+  gone.abort(new Error('left'));
+  await expect(left).rejects.toMatchObject({ code: 'internal' });
+  expect((await kept).head.status).toBe(204);
+  expect((await stage.send(prefer(), never())).reusedConnection).toBe(true);
+  expect(upstream.servers.map((server) => server.of(FRAME.RST_STREAM))).toEqual([[]]);
+});
