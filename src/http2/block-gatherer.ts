@@ -6,7 +6,7 @@
  * Not here: what is in it (hpack-decoder.ts).
  */
 import { ConnectionFault } from './faults.ts';
-import { FLAG, FRAME, type Frame, withoutPadding } from './frames.ts';
+import { FLAG, FRAME, type Frame, MAX_FRAME_BYTES, withoutPadding } from './frames.ts';
 import type { ListLimits } from './hpack-decoder.ts';
 
 export interface HeaderBlock {
@@ -18,18 +18,21 @@ export interface HeaderBlock {
 }
 
 const PRIORITY_BYTES = 5;
-const MAX_FRAMES = 32;
+/** Beside those that a block of the greatest length fills. */
+const SPARE_FRAMES = 32;
 /** What a literal of HPACK takes beside name and value. */
 const MAX_OVERHEAD_BYTES = 8;
 
 export class BlockGatherer {
   readonly #maxBytes: number;
+  readonly #maxFrames: number;
   #parts: Buffer[] = [];
   #length = 0;
   #first: Omit<HeaderBlock, 'bytes'> | null = null;
 
   constructor(limits: ListLimits) {
     this.#maxBytes = limits.maxHeadBytes + limits.maxFields * MAX_OVERHEAD_BYTES;
+    this.#maxFrames = SPARE_FRAMES + Math.floor(this.#maxBytes / MAX_FRAME_BYTES);
   }
 
   /** A block has begun and not ended. */
@@ -45,7 +48,7 @@ export class BlockGatherer {
     const fragment = isContinuation ? frame.payload : this.#begin(frame);
     this.#length += fragment.length;
     this.#parts.push(fragment);
-    if (this.#length > this.#maxBytes || this.#parts.length > MAX_FRAMES)
+    if (this.#length > this.#maxBytes || this.#parts.length > this.#maxFrames)
       throw new ConnectionFault('ENHANCE_YOUR_CALM', 'a header block with more bytes or frames than the limit');
     const first = this.#first;
     if ((frame.flags & FLAG.END_HEADERS) === 0 || first === null) return null;
