@@ -2,10 +2,11 @@
  * Duty: refuses a request that would carry a placeholder out of the house.
  * In → Out: the fields and target that are about to be sent → where a placeholder stands in them, or null.
  * Holds: looks at each value as it is and for its base64, at Basic credentials decoded, and at the target also with its escapes
- *   undone, however often it was escaped.
+ *   undone, however often it was escaped. A key for the gateway, whose token is worth something here, is found by its beginning.
  * Source: RFC 4648 §4, §5; RFC 3986 §2.1.
  * Not here: bodies that stream.
  */
+import { GATEWAY_KEY_PREFIXES } from '../core/gateway-key.ts';
 import type { Field } from '../core/headers.ts';
 import type { Placeholders } from '../workload/workload.ts';
 
@@ -16,7 +17,7 @@ export interface Sought {
   readonly texts: readonly string[];
   /** What is the same in base64 whatever stands around it. */
   readonly inBase64: readonly string[];
-  /** Length of the shortest. */
+  /** Length of the shortest that is looked for whole. */
   readonly shortest: number;
 }
 
@@ -92,8 +93,10 @@ function arranged(placeholders: Placeholders): Arranged {
   return found;
 }
 
-function soughtOf(texts: readonly string[]): Sought {
-  const shortest = Math.min(...texts.map((text) => text.length));
+/** Keys for the gateway are longer than any placeholder, so that short values need not be looked at for their beginnings. */
+function soughtOf(placeholders: readonly string[]): Sought {
+  const shortest = Math.min(...placeholders.map((text) => text.length));
+  const texts = [...placeholders, ...GATEWAY_KEY_PREFIXES];
   return { texts, inBase64: texts.flatMap(base64Forms), shortest };
 }
 

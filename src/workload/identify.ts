@@ -10,11 +10,12 @@
 
 import type { Clock } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
+import { isInstanceToken } from '../core/gateway-key.ts';
 import { createSpiffeId, type SpiffeId } from '../core/spiffe-id.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Attestation } from './attestation.ts';
 import { type Attestor, createSubject, type Subject, type VerifiedToken } from './attestor.ts';
-import { isInstanceToken, type KnownInstance } from './instances.ts';
+import type { KnownInstance } from './instances.ts';
 import type { SelectorKey, WorkloadIdentityOptions } from './options.ts';
 import { PresentedTokens } from './presented-tokens.ts';
 import { tokenIn } from './proxy-authorization.ts';

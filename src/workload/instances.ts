@@ -9,6 +9,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Clock, ScheduledTask } from '../core/clock.ts';
 import { EgressError } from '../core/errors.ts';
+import { instanceTokenOf } from '../core/gateway-key.ts';
 import { createSpiffeId, type SpiffeId } from '../core/spiffe-id.ts';
 import type { Scope } from '../policy/options.ts';
 
@@ -66,10 +67,6 @@ export interface InstancePage {
 
 const MAX_INSTANCES = 100_000;
 const TOKEN_BYTES = 32;
-const TOKEN_PREFIX = 'cs_';
-
-/** Whether it claims to be a token of an instance; no other token may begin like one. */
-export const isInstanceToken = (token: string): boolean => token.startsWith(TOKEN_PREFIX);
 
 interface Entry {
   instance: Instance;
@@ -118,7 +115,7 @@ export class InstanceRegistry {
         detail: `there are ${MAX_INSTANCES} instances; end some, or create them with a shorter ttl`,
       });
     const { workload, ttlMs, maxTtlMs = ttlMs, graceMs = 0, labels = {}, scope, uid } = order;
-    const token = `${TOKEN_PREFIX}${randomBytes(TOKEN_BYTES).toString('base64url')}`;
+    const token = instanceTokenOf(randomBytes(TOKEN_BYTES));
     const createdAt = this.#clock.now();
     const instance: Instance = {
       id: `i-${randomBytes(8).toString('hex')}`,
