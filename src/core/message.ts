@@ -50,6 +50,8 @@ export interface RequestHead {
   readonly keepAlive: boolean;
   /** It opens a WebSocket, in the one way in which that can be asked; absent in every other request. */
   readonly upgrade?: 'websocket';
+  /** What a signature of the client covers in place of path, query and Host; absent where it is these. */
+  readonly signedAs?: { readonly path: string; readonly query: string | null; readonly host: string };
 }
 
 export interface ResponseHead {

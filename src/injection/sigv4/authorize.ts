@@ -21,6 +21,7 @@ import { Chain, type Seed } from './chain.ts';
 import { type ExpressSession, ExpressSessions } from './express-sessions.ts';
 import { clientPair, sessionCredential, signingCredential } from './parties.ts';
 import { type Payload, type PayloadRequest, readPayload } from './payload-mode.ts';
+import { readPresigned } from './presigned.ts';
 import { ResignedBody } from './resigned-body.ts';
 import { checkScope, isS3, type SigV4Options } from './scope.ts';
 import { algorithmOf, isRegional } from './scope-text.ts';
@@ -150,12 +151,12 @@ class Signer implements SigV4Injection {
     checkLinks(client, payload);
     const sentQuery = client.presigned === null ? received.query : client.presigned.query;
     const query = canonicalQuery(sentQuery);
-    const asReceived = { query: client.presigned?.signedQuery ?? query, payloadHash: payload.hash };
+    const asReceived = { query: signedQueryOf(client, received) ?? query, payloadHash: payload.hash };
     const verified = verifyClientSignature(received, client, presented.clientPair, asReceived, this.#clientKeys);
     const fields = client.presigned === null ? outgoing.fields : [...outgoing.fields, ...client.presigned.fields];
     const unsigned = {
       method: received.method,
-      path: outgoing.path === received.path ? verified.path : canonicalPath(outgoing.path, verified.encoding),
+      path: outgoing.path === verified.of ? verified.path : canonicalPath(outgoing.path, verified.encoding),
       query,
       fields: withPayloadHash(fields, payload, isS3(client.scope)),
       payloadHash: payload.hash,
@@ -190,6 +191,12 @@ class Signer implements SigV4Injection {
         : new SignedEvents(before, after, () => this.#timeAt(facts), { maxEventBytes: max });
     return new ResignedBody(body, rewriter);
   }
+}
+
+/** Behind a gateway the key id that was signed is another one than is read here. Null: the query as it is sent. */
+function signedQueryOf({ presigned }: ClientAuthorization, { signedAs }: RequestHead): string | null {
+  if (presigned === null) return null;
+  return signedAs === undefined ? presigned.signedQuery : readPresigned(signedAs.query).presigned.signedQuery;
 }
 
 const createsSession = (query: string | null): boolean =>

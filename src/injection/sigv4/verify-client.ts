@@ -7,7 +7,7 @@
  * Source: AWS SigV4; services differ in how often they want a path encoded, so both are tried.
  */
 import { EgressError } from '../../core/errors.ts';
-import type { Field } from '../../core/headers.ts';
+import type { Field, HeaderList } from '../../core/headers.ts';
 import type { RequestHead } from '../../core/message.ts';
 import type { ClientAuthorization } from './authorization-grammar.ts';
 import { canonicalPath, canonicalRequest, hashCanonical, type PathEncoding } from './canonical-request.ts';
@@ -36,6 +36,8 @@ export interface Verified {
   readonly encoding: PathEncoding;
   /** The path in that encoding. */
   readonly path: string;
+  /** The same as it was signed, without an encoding. */
+  readonly of: string;
   /** What signatures in the body are chained to. */
   readonly seed: Seed;
 }
@@ -50,10 +52,12 @@ export function verifyClientSignature(
 ): Verified {
   const { scope, signedNames, signature } = authorization;
   const amzDate = amzDateIn(head, authorization);
-  const fields = signedNames.includes(':authority') ? withAuthority(head) : head.headers.fields;
+  const received = head.signedAs === undefined ? head.headers : asSent(head.headers, head.signedAs.host);
+  const fields = signedNames.includes(':authority') ? withAuthority(received) : received.fields;
+  const of = head.signedAs?.path ?? head.path;
   let tried: string | null = null;
   for (const encoding of isS3(scope) ? S3_ENCODINGS : ENCODINGS) {
-    const path = canonicalPath(head.path, encoding);
+    const path = canonicalPath(of, encoding);
     if (path === tried) break;
     tried = path;
     const canonical = canonicalRequest({
@@ -66,13 +70,20 @@ export function verifyClientSignature(
       payloadHash,
     });
     const text = stringToSign(amzDate, scope, hashCanonical(canonical, null));
-    if (keys.verify(pair, scope, text, signature)) return { encoding, path, seed: { amzDate, scope, signature } };
+    if (keys.verify(pair, scope, text, signature)) return { encoding, path, of, seed: { amzDate, scope, signature } };
   }
   throw invalid('the signature does not match: another secret key, or the request was changed after it was signed');
 }
 
+/** A client of a gateway signs for the host that it calls. */
+function asSent(headers: HeaderList, host: string): HeaderList {
+  const sent = headers.copy();
+  sent.set('Host', host);
+  return sent;
+}
+
 /** HTTP/2 has the host under another name. */
-function withAuthority({ headers }: RequestHead): readonly Field[] {
+function withAuthority(headers: HeaderList): readonly Field[] {
   const host = headers.get('host');
   return host === undefined
     ? headers.fields
