@@ -45,6 +45,8 @@ export interface PresetListing {
   readonly safe: number;
   readonly streams: number;
   readonly tenants: number;
+  /** Variables by which its SDKs are told the gateway's address. */
+  readonly baseUrls: readonly string[];
   /** As a policy file may have it, under a name that is not taken. */
   readonly document: ReturnType<typeof presetDocument>;
   readonly yaml: string;
@@ -53,12 +55,13 @@ export interface PresetListing {
 /** The presets that come with the proxy. */
 export const listPresets = (): readonly PresetListing[] =>
   [...PRESETS.values()].map((preset) => {
-    const { name, hosts, injection, slots, minting, safe, streams, tenants = [] } = preset;
+    const { name, hosts, injection, slots, minting, safe, streams, tenants = [], baseUrls = [] } = preset;
     const document = presetDocument(preset, `my-${name}`);
     return {
       ...{ name, hosts, injection: injection.kind, document, yaml: presetYaml(document) },
       ...{ slots: slots.length, minting: minting.length, safe: safe.length, streams: streams.length },
       tenants: tenants.length,
+      baseUrls: baseUrls.map(({ variable }) => variable),
     };
   });
 

@@ -28,7 +28,7 @@ export const presets: Command = {
   summary: 'List the providers that are known; with NAME, print one as a Preset document',
   options: [{ name: 'json', help: 'Print JSON' }],
   notes: [
-    'A provider’s preset says where a credential can sit in a request, how one is injected, which calls answer with a credential (and are denied), which are safe without an EgressPolicy, which go on as streams, and how an expired key shows.',
+    'A provider’s preset says where a credential can sit in a request, how one is injected, which calls answer with a credential (and are denied), which are safe without an EgressPolicy, which go on as streams, how an expired key shows, and by which variable SDKs are told a base URL (countersign env --gateway).',
     'What is printed for NAME can be put into a policy file and changed: countersign presets openai > my-openai.yaml. It has a name of its own, which the Service gives as its provider; the names of the list stay what they are.',
     'Exit codes: 0 done, 64 usage, 78 there is no such preset.',
   ],
@@ -56,11 +56,12 @@ export const presets: Command = {
 
 const rowOf = ({ document: _document, yaml: _yaml, ...row }: PresetListing): object => row;
 
-const HEAD = ['PRESET', 'INJECTION', 'SLOTS', 'MINTING', 'SAFE', 'STREAMS', 'HOSTS'];
+const HEAD = ['PRESET', 'INJECTION', 'SLOTS', 'MINTING', 'SAFE', 'STREAMS', 'BASE URL', 'HOSTS'];
 
 function print(terminal: Terminal, all: readonly PresetListing[]): void {
-  const rows = all.map(({ name, injection, slots, minting, safe, streams, hosts }) => [
+  const rows = all.map(({ name, injection, slots, minting, safe, streams, baseUrls, hosts }) => [
     ...[name, injection, String(slots), String(minting), String(safe), String(streams)],
+    baseUrls.join(', ') || '-',
     hosts.join(', '),
   ]);
   const widths = HEAD.map((head, i) => Math.max(head.length, ...rows.map((row) => row[i]?.length ?? 0)));

@@ -3,7 +3,7 @@
  * Holds: the name of one that comes with the proxy means that one, so no document can change what it protects from.
  * Not here: the built-in ones (injection/presets/); which Service has which (compile-service.ts).
  */
-import type { CredentialSlot, MintingCall, PresetInjection, ProviderPreset } from '../injection/options.ts';
+import type { BaseUrl, CredentialSlot, MintingCall, PresetInjection, ProviderPreset } from '../injection/options.ts';
 import type { ShapedAs } from './check-shape.ts';
 import { CHOICES, compileInjection } from './compile-injection.ts';
 import { namespaceOf, qualify } from './names.ts';
@@ -44,6 +44,11 @@ export function compilePresets(
   return { builtIn, own };
 }
 
+type BaseUrlDocument = NonNullable<Spec['baseUrls']>[number];
+
+const baseUrlOf = ({ variable, path = '', key }: BaseUrlDocument): BaseUrl =>
+  key === undefined ? { variable, path } : { variable, path, key };
+
 class PresetCompiler {
   readonly #source: Source;
   readonly #problems: ProblemList;
@@ -54,7 +59,7 @@ class PresetCompiler {
   }
 
   compile(name: string): ProviderPreset {
-    const { hosts = [], slots = [], tenants, minting = [], safe = [], expired, streams = [] } = this.#spec;
+    const { hosts = [], slots = [], tenants, minting = [], safe = [], expired, streams = [], baseUrls } = this.#spec;
     const preset: ProviderPreset = {
       name,
       hosts,
@@ -75,7 +80,11 @@ class PresetCompiler {
         return methods.flatMap((method) => paths.map((path) => ({ method, path, as })));
       }),
     };
-    return tenants === undefined ? preset : { ...preset, tenants: tenants.map((each) => each.toLowerCase()) };
+    return {
+      ...preset,
+      ...(tenants === undefined ? {} : { tenants: tenants.map((each) => each.toLowerCase()) }),
+      ...(baseUrls === undefined ? {} : { baseUrls: baseUrls.map(baseUrlOf) }),
+    };
   }
 
   get #spec(): Spec {

@@ -5,7 +5,7 @@
  * Not here: reading it (compile-preset.ts).
  */
 import { stringify } from 'yaml';
-import type { CredentialSlot, ProviderPreset } from '../injection/options.ts';
+import type { BaseUrl, CredentialSlot, ProviderPreset } from '../injection/options.ts';
 import { injectionDocument } from './injection-document.ts';
 import type { PresetDocument } from './preset-shape.ts';
 import { API_VERSION } from './shapes.ts';
@@ -14,7 +14,7 @@ type Spec = PresetDocument['spec'];
 
 /** `name`: not that of a built-in one, where it shall be loaded. */
 export function presetDocument(preset: ProviderPreset, name: string): PresetDocument {
-  const { hosts, slots, tenants, injection, expired, safe, streams } = preset;
+  const { hosts, slots, tenants, injection, expired, safe, streams, baseUrls } = preset;
   const { statuses, codes, skewed = [] } = expired;
   const spec: Spec = {
     ...(hosts.length === 0 ? {} : { hosts: [...hosts] }),
@@ -44,12 +44,19 @@ export function presetDocument(preset: ProviderPreset, name: string): PresetDocu
     ...(streams.length === 0
       ? {}
       : { streams: joined(streams.map(({ path, method, as }) => ({ about: { methods: [method], as }, path }))) }),
+    ...(baseUrls === undefined ? {} : { baseUrls: baseUrls.map(baseUrlOf) }),
   };
   return { apiVersion: API_VERSION, kind: 'Preset', metadata: { name }, spec };
 }
 
 export const presetYaml = (document: PresetDocument): string =>
   stringify(document, { lineWidth: 0, flowCollectionPadding: true });
+
+const baseUrlOf = ({ variable, path, key }: BaseUrl): NonNullable<Spec['baseUrls']>[number] => ({
+  variable,
+  ...(path === '' ? {} : { path }),
+  ...(key === undefined ? {} : { key }),
+});
 
 function slotOf(slot: CredentialSlot): NonNullable<Spec['slots']>[number] {
   switch (slot.in) {

@@ -14,6 +14,9 @@ const host = spelled(
 const field = spelled('a field name', /^[!#$%&'*+.^`|~\w-]{1,64}$/, 'x-api-key');
 const parameter = spelled('a name of visible characters', /^[\x21-\x7e]{1,64}$/, 'api_key');
 
+const variable = spelled('the name of a variable', /^[A-Z][A-Z0-9_]{0,63}$/, 'ACME_BASE_URL');
+const basePath = spelled('a path without a final slash', /^(?:\/[\w.-]{1,64}){1,8}$/, '/v1');
+
 /** One of the places; which, compile-preset.ts says. */
 const slot = z.strictObject({
   header: field.optional(),
@@ -55,6 +58,10 @@ export const preset = z.strictObject({
     streams: z
       .array(z.strictObject({ methods, paths, as: z.enum(['events', 'chunks', 'websocket']) }))
       .max(1_000)
+      .optional(),
+    baseUrls: z
+      .array(z.strictObject({ variable, path: basePath.optional(), key: variable.optional() }))
+      .max(20)
       .optional(),
   }),
 });

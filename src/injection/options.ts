@@ -114,6 +114,17 @@ export interface ProviderPreset {
   };
   /** Calls whose answer may go on for minutes: for `presets`, and for `check` where one of them opens a WebSocket. */
   readonly streams: readonly StreamingCall[];
+  /** Variables by which its SDKs are told another base URL and a key, for those that call the gateway. */
+  readonly baseUrls?: readonly BaseUrl[];
+}
+
+export interface BaseUrl {
+  /** `OPENAI_BASE_URL` */
+  readonly variable: string;
+  /** What stands behind the address of the Service: empty, or `/v1`. */
+  readonly path: string;
+  /** `OPENAI_API_KEY`; absent: the SDKs take a pair, as AWS's. */
+  readonly key?: string;
 }
 
 export interface StreamingCall {

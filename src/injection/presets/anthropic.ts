@@ -24,4 +24,5 @@ export const ANTHROPIC: ProviderPreset = {
     'events: POST /v1/complete',
     'chunks: GET /v1/messages/batches/*/results',
   ),
+  baseUrls: [{ variable: 'ANTHROPIC_BASE_URL', path: '', key: 'ANTHROPIC_API_KEY' }],
 };

@@ -82,4 +82,5 @@ export const AWS: ProviderPreset = {
     ],
   },
   streams: streams('events: POST /model/*/invoke-with-response-stream', 'events: POST /model/*/converse-stream'),
+  baseUrls: [{ variable: 'AWS_ENDPOINT_URL', path: '' }],
 };

@@ -56,4 +56,5 @@ export const AZURE_OPENAI: ProviderPreset = {
     'websocket: GET /openai/realtime',
     'websocket: GET /openai/v1/realtime',
   ),
+  baseUrls: [{ variable: 'AZURE_OPENAI_ENDPOINT', path: '', key: 'AZURE_OPENAI_API_KEY' }],
 };

@@ -28,4 +28,5 @@ export const COHERE: ProviderPreset = {
   ),
   expired: { statuses: [401], codes: [] },
   streams: streams('events: POST /v1/chat', 'events: POST /v2/chat', 'events: POST /compatibility/v1/chat/completions'),
+  baseUrls: [{ variable: 'CO_API_URL', path: '', key: 'CO_API_KEY' }],
 };

@@ -38,4 +38,5 @@ export const GEMINI: ProviderPreset = {
     'events: POST /v1beta/openai/chat/completions',
     'websocket: GET /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent',
   ),
+  baseUrls: [{ variable: 'GOOGLE_GEMINI_BASE_URL', path: '', key: 'GEMINI_API_KEY' }],
 };

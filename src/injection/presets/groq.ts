@@ -27,4 +27,5 @@ export const GROQ: ProviderPreset = {
     'events: POST /openai/v1/responses',
     'chunks: POST /openai/v1/audio/speech',
   ),
+  baseUrls: [{ variable: 'GROQ_BASE_URL', path: '', key: 'GROQ_API_KEY' }],
 };

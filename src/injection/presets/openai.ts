@@ -62,4 +62,5 @@ export const OPENAI: ProviderPreset = {
     'chunks: GET /v1/files/*/content',
     'websocket: GET /v1/realtime',
   ),
+  baseUrls: [{ variable: 'OPENAI_BASE_URL', path: '/v1', key: 'OPENAI_API_KEY' }],
 };

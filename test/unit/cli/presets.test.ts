@@ -26,9 +26,10 @@ describe('countersign presets', () => {
     const { code, out } = await countersign('presets');
     const lines = out.trimEnd().split('\n');
     expect(code).toBe(0);
-    expect(lines[0]).toMatch(/^PRESET +INJECTION +SLOTS +MINTING +SAFE +STREAMS +HOSTS$/);
+    expect(lines[0]).toMatch(/^PRESET +INJECTION +SLOTS +MINTING +SAFE +STREAMS +BASE URL +HOSTS$/);
     expect(lines.slice(1).map((line) => line.split(' ')[0])).toEqual([...PRESETS.keys()]);
-    expect(lines[3]).toMatch(/^anthropic +header +2 +4 +5 +3 +api\.anthropic\.com$/);
+    expect(lines[3]).toMatch(/^anthropic +header +2 +4 +5 +3 +ANTHROPIC_BASE_URL +api\.anthropic\.com$/);
+    expect(lines[11]).toMatch(/^gitlab .* - +gitlab\.com/);
   });
 
   it('tells the same as JSON', async () => {
