@@ -40,6 +40,20 @@ export const ERRORS = Object.freeze({
   upgrade_unsupported: row(501, 'http_request_error', false, 'The protocol upgrade is not supported'),
   tls_handshake_failed: row(0, 'tls_protocol_error', false, 'The TLS handshake with the workload failed'),
   downstream_aborted: row(0, 'connection_terminated', false, 'The workload closed the connection'),
+  gateway_host_unknown: row(421, 'http_request_error', false, 'The gateway is not called by that name'),
+  gateway_path_malformed: row(
+    400,
+    'http_request_error',
+    false,
+    'The path of the request to the gateway does not begin with the name of a Service in one plain way',
+  ),
+  gateway_service_unknown: row(404, 'http_request_error', false, 'The policy has no Service of that name'),
+  gateway_address_unclear: row(
+    404,
+    'http_request_error',
+    false,
+    'Which address of the Service is meant cannot be told by a request to the gateway',
+  ),
   // workload and placeholder
   identity_required: row(407, 'http_request_denied', false, 'The calling workload could not be identified'),
   spiffe_id_malformed: row(500, 'proxy_configuration_error', false, 'A SPIFFE ID is malformed'),
