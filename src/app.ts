@@ -66,6 +66,8 @@ export interface RunningProxy {
   readonly proxyUrl: string;
   /** Null: no TLS listener. */
   readonly tlsProxyUrl: string | null;
+  /** Null: no gateway. Behind it stands the name of a Service. */
+  readonly gatewayUrl: string | null;
   readonly adminSocket: string;
   readonly bundleFile: string;
   readonly auditFile: string;
@@ -157,9 +159,17 @@ const REVOKE_DEADLINE_MS = 5_000;
 const urlOf = (scheme: string, { address, port }: Endpoint): string =>
   `${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`;
 
+/** A client that verifies a certificate calls it by a name of it; another by the address, which SDKs of S3 take for paths. */
+function gatewayUrlOf(options: Configuration['proxy']['listeners']['gateway'], bound: Endpoint | null): string | null {
+  if (options === null || bound === null) return null;
+  if (options.tls === null) return urlOf('http', bound);
+  return urlOf('https', { address: options.names[0]?.text ?? bound.address, port: bound.port });
+}
+
 class Running implements RunningProxy {
   readonly proxyUrl: string;
   readonly tlsProxyUrl: string | null;
+  readonly gatewayUrl: string | null;
   readonly adminSocket: string;
   readonly bundleFile: string;
   readonly auditFile: string;
@@ -180,7 +190,8 @@ class Running implements RunningProxy {
     this.#deliveries = deliveries;
     this.proxyUrl = urlOf('http', front.bound);
     this.tlsProxyUrl = front.boundTls === null ? null : urlOf('https', front.boundTls);
-    this.instances = new InstanceDesk(ground, front, this.proxyUrl);
+    this.gatewayUrl = gatewayUrlOf(proxy.listeners.gateway, front.boundGateway);
+    this.instances = new InstanceDesk(ground, front, { proxy: this.proxyUrl, gateway: this.gatewayUrl });
     this.adminSocket = proxy.admin.socket;
     this.bundleFile = ground.bundles.pem;
     this.auditFile = proxy.audit.file;
@@ -196,6 +207,7 @@ class Running implements RunningProxy {
       `proxy     ${this.proxyUrl}`,
       ...(this.tlsProxyUrl === null ? [] : [`          ${this.tlsProxyUrl}`]),
       ...(unix === null ? [] : [`unix      ${unix.path}`]),
+      ...(this.gatewayUrl === null ? [] : [`gateway   ${this.gatewayUrl}/<Service>`]),
       `policy    revision ${configuration.policy.id}, trust domain ${configuration.proxy.trustDomain}`,
       `ca        ${certificateFile} (SHA-256 ${ca.fingerprint.slice(0, 23)}…)`,
       `admin     ${this.adminSocket}`,
@@ -282,6 +294,7 @@ class Running implements RunningProxy {
     return {
       proxyUrl: this.proxyUrl,
       tlsProxyUrl: this.tlsProxyUrl,
+      gatewayUrl: this.gatewayUrl,
       ...this.health(),
       workers: this.#front.workers(),
       instances: this.instances.count,

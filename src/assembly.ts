@@ -19,8 +19,10 @@ import type { Credential } from './credential/credential.ts';
 import type { ProxyLogin } from './credential/sources/proxy-login.ts';
 import { type Decision, type ExchangeStages, exchange } from './exchange.ts';
 import { createInjectionStage } from './injection/inject.ts';
+import { awsHostOf } from './injection/sigv4/aws-hosts.ts';
+import { createFileCertificates } from './listener/certificate-files.ts';
 import type { Connection } from './listener/connection.ts';
-import type { Listener } from './listener/explicit.ts';
+import { type ExplicitListenerOptions, type Listener, openExplicitListener } from './listener/explicit.ts';
 import { LiveTunnels } from './listener/live-tunnels.ts';
 import type { LimitsOptions } from './listener/options.ts';
 import {
@@ -32,10 +34,14 @@ import {
 import { Shares } from './listener/shares.ts';
 import { openTlsListener, type TlsListenerOptions } from './listener/tls.ts';
 import { bodyNeeded, decide, http2At } from './policy/decide.ts';
+import { gatewayAddress } from './policy/gateway-address.ts';
 import { NOTHING_HELD } from './policy/limiter.ts';
 import type { Permit } from './policy/permit.ts';
 import { mayHaveExpired, readExpiry } from './response/expiry.ts';
 import { createResponseStage } from './response/filter.ts';
+import { H1, H2 } from './tunnel/alpn.ts';
+import type { GatewayParts } from './tunnel/gateway.ts';
+import { openGateway } from './tunnel/gateway-requests.ts';
 import { requestsInside } from './tunnel/http2-requests.ts';
 import { openTunnel } from './tunnel/open.ts';
 import { shortestOf } from './tunnel/pace.ts';
@@ -141,6 +147,26 @@ export async function openTls(
   );
 }
 
+/** `where` as for the TLS listener. Null: the configuration has no gateway. */
+export async function openGatewayListener(
+  { proxy, path, sign, clock }: Omit<TlsBacking, 'spiffe'>,
+  where: Partial<ExplicitListenerOptions> & Pick<ExplicitListenerOptions, 'maxConnections'>,
+): Promise<Listener | null> {
+  const { gateway } = proxy.listeners;
+  if (gateway === null) return null;
+  const { address, port, names, tls } = gateway;
+  const options = { address, port, key: 'gateway', way: 'gateway', ...where } as const;
+  if (tls === null) return openExplicitListener(options, clock, path.serve);
+  const handshakeTimeoutMs = proxy.limits.tlsHandshakeTimeoutMs;
+  const certificates =
+    tls === 'issuingCA' ? createIssuedCertificates(sign, clock) : createFileCertificates(tls, 'listeners.gateway');
+  return openTlsListener(
+    // Who offers both gets HTTP/1.1, as inside of tunnels.
+    { ...options, names, handshakeTimeoutMs, protocols: [H1, H2] },
+    { clock, certificates, peers: null, onConnection: path.serve, onRefused: path.refused },
+  );
+}
+
 /** The proxy's own SVID names it by its URI, whatever it is called by. */
 function svidOf(spiffe: SpiffeTrust | null): CertificateSource {
   let shown: ServerCertificate | null = null;
@@ -212,7 +238,7 @@ function createDecider(backing: Backing, limits: LimitsOptions): ExchangeStages[
       throw new EgressError('overload', { detail: 'the policy changes again and again', retryAfterMs: 1_000 });
     const { tunnel, head } = request;
     const revision = backing.current.configuration.policy;
-    const scheme = tunnel.kind === 'connect' ? 'https' : 'http';
+    const scheme = tunnel.kind === 'forward' ? 'http' : 'https';
     const permit = decide({ revision, workload, authority: tunnel.authority, scheme, head, form });
     if (permit.kind === 'denial') return permit;
     const leave = shares.enter(workload.name);
@@ -284,6 +310,15 @@ const ended = (revision: string): Denial => ({
   revision,
 });
 
+/** Names are those of the start, as the listener is; where Services are, the policy of each moment says. */
+function gatewayParts({ current }: Backing): GatewayParts {
+  const { gateway } = current.configuration.proxy.listeners;
+  return {
+    names: gateway?.names ?? [],
+    locate: (service, signed) => gatewayAddress(current.configuration.policy, service, signed, awsHostOf),
+  };
+}
+
 /** Hops 1 to 3, and `exchangeStages` behind them. */
 export function createConnectionStages(
   backing: Backing,
@@ -294,9 +329,16 @@ export function createConnectionStages(
   const { limits } = backing.current.configuration.proxy;
   const parts = { limits, deadlines: new Deadlines(clock, shortestOf(limits)) };
   const connections = new Shares(limits.maxConnectionsPerWorkload);
+  const gateway = gatewayParts(backing);
   return {
-    openTunnel: (connection) => openTunnel(connection, limits.headDeadlineMs, limits.requestHead),
-    identify: (tunnel) => backing.workload.identify(tunnel),
+    openTunnel: (connection) =>
+      connection.way === 'gateway'
+        ? openGateway(connection, gateway, parts, limits.headDeadlineMs)
+        : openTunnel(connection, limits.headDeadlineMs, limits.requestHead),
+    identify: (tunnel) => {
+      const unidentified = tunnel.gateway?.unidentified ?? null;
+      return unidentified === null ? backing.workload.identify(tunnel) : Promise.reject(unidentified);
+    },
     admit: (workload) =>
       connections.enter(workload.name) ??
       tooMany(backing.current.configuration.policy.id, 'connections_limited', limits.maxConnectionsPerWorkload, null),
@@ -312,7 +354,7 @@ export function createConnectionStages(
     },
     forward: (open) => forwardRequests(open, parts),
     refuse,
-    exchange: (workload, request) => exchange(exchangeStages, workload, request),
+    exchange: (workload, request) => exchange(exchangeStages, workload, request.as?.(workload.placeholders) ?? request),
     track: (workload, requests) => tunnels.add(workload.instance, requests),
     audit: backing.audit,
     observeRefusal: (reason) => backing.metrics.refusal('reason' in reason ? reason.reason : reason.code),

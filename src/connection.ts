@@ -10,13 +10,13 @@ import type { AuditStage } from './audit/exchange-record.ts';
 import { type EgressError, toEgressError } from './core/errors.ts';
 import type { Denial } from './core/reasons.ts';
 import type { Connection } from './listener/connection.ts';
-import { rescue } from './rescue.ts';
+import { type Asker, dialectOf, rescue } from './rescue.ts';
 import type { OpenTunnel } from './tunnel/open.ts';
-import type { DownstreamRequest, RefusedRequest, Requests, Tunnel } from './tunnel/tunnel.ts';
+import type { DownstreamRequest, OpenGateway, RefusedRequest, Requests, Tunnel } from './tunnel/tunnel.ts';
 import type { Workload } from './workload/workload.ts';
 
 export interface ConnectionStages {
-  openTunnel(connection: Connection): Promise<OpenTunnel | null>;
+  openTunnel(connection: Connection): Promise<OpenTunnel | OpenGateway | null>;
   identify(tunnel: Tunnel): Promise<Workload>;
   /** Its share of connections: what gives the place back, or a denial. */
   admit(workload: Workload): Denial | (() => void);
@@ -43,6 +43,7 @@ export async function serveConnection(stages: ConnectionStages, connection: Conn
     const workload = await visit.identify(open); //                                          3 identify
     const denial = visit.admit(workload, open.tunnel);
     if (denial !== null) return await visit.refuse(denial);
+    if ('requests' in open) return await visit.serve(workload, open.requests);
     if (open.tunnel.kind === 'forward') return await visit.serve(workload, stages.forward(open));
     await visit.serve(workload, await stages.terminate(open)); //                            2 tunnel: TLS
   } catch (thrown) {
@@ -67,8 +68,9 @@ class Visit {
     this.#connection = connection;
   }
 
-  async identify(open: OpenTunnel): Promise<Workload> {
+  async identify(open: OpenTunnel | OpenGateway): Promise<Workload> {
     this.#tunnel = open.tunnel;
+    if ('requests' in open) this.#requests = open.requests;
     this.#workload = await this.#stages.identify(open.tunnel);
     return this.#workload;
   }
@@ -78,7 +80,7 @@ class Visit {
     const admitted = this.#stages.admit(workload);
     if (typeof admitted !== 'function') return admitted;
     this.#leave = admitted;
-    return tunnel.kind === 'forward' ? null : this.#stages.forbids(workload, tunnel);
+    return tunnel.kind === 'connect' ? this.#stages.forbids(workload, tunnel) : null;
   }
 
   leave(): void {
@@ -93,9 +95,10 @@ class Visit {
     const underWay = new Together(() => requests.cut());
     try {
       for (let request = await requests.next(); request !== null; request = await requests.next()) {
-        // On a plain proxy connection each request brings its own Proxy-Authorization.
-        const again = 'refusal' in request || request.tunnel.kind !== 'forward' ? null : request.tunnel;
-        const caller = again === null ? workload : await this.#identifyAgain(again);
+        // On a plain proxy connection each request brings its own Proxy-Authorization, at a gateway its own key.
+        const { tunnel } = request;
+        const isOwn = tunnel !== undefined && tunnel.kind !== 'connect';
+        const caller = isOwn ? await this.#identifyAgain(tunnel) : workload;
         if (caller.instance !== tracked) {
           untrack();
           untrack = this.#stages.track(caller, requests);
@@ -115,7 +118,7 @@ class Visit {
     const { audit, observeRefusal } = this.#stages;
     audit.refused(this.#connection, this.#workload, this.#tunnel?.authority ?? null, reason);
     observeRefusal(reason);
-    const answer = rescue(reason, { isIdentified: this.#workload !== null, id: this.#connection.id });
+    const answer = rescue(reason, this.#asker(this.#workload !== null));
     if (answer === null || this.#connection.socket.destroyed) return;
     if (this.#requests !== null) await this.#requests.answer(answer.head, answer.body);
     else await this.#stages.refuse(this.#connection.socket, answer.head, answer.body);
@@ -134,8 +137,15 @@ class Visit {
     const { audit, observeRefusal } = this.#stages;
     audit.refused(this.#connection, this.#workload, this.#tunnel?.authority ?? null, refusal);
     observeRefusal(refusal);
-    const answer = rescue(refusal, { isIdentified: true, id: this.#connection.id });
+    const answer = rescue(refusal, this.#asker(true));
     if (answer !== null) await respond?.(answer.head, answer.body);
+  }
+
+  #asker(isIdentified: boolean): Asker {
+    const asker = { isIdentified, id: this.#connection.id };
+    if (this.#connection.way !== 'gateway') return asker;
+    const asked = this.#tunnel?.gateway?.head;
+    return { ...asker, isAtGateway: true, dialect: asked === undefined ? 'problem' : dialectOf(asked) };
   }
 
   async #identifyAgain(tunnel: Tunnel): Promise<Workload> {

@@ -16,6 +16,7 @@ import type { CredentialStage } from './credential/credential.ts';
 import type { LeaseEvent } from './credential/lease-event.ts';
 import { createCredentials, type Front } from './front.ts';
 import { type Ground, upstreamOptions } from './ground.ts';
+import type { Endpoint } from './listener/connection.ts';
 import { findFreeEndpoint } from './listener/explicit.ts';
 import type { LimitsOptions } from './listener/options.ts';
 import { isKnownHost } from './policy/decide.ts';
@@ -37,11 +38,12 @@ export async function openCrewFront(
   const { proxy } = ground.current.configuration;
   const listen = { ...proxy.listeners.explicit, maxConnections: proxy.limits.maxConnections };
   const bound = await findFreeEndpoint(listen);
-  const { tls } = proxy.listeners;
-  const boundTls =
-    tls === null
-      ? null
-      : await findFreeEndpoint({ ...tls, ...listen, address: tls.address, port: tls.port, key: 'tls' });
+  const free = async (key: 'tls' | 'gateway'): Promise<Endpoint | null> => {
+    const wanted = proxy.listeners[key];
+    if (wanted === null) return null;
+    return findFreeEndpoint({ ...listen, address: wanted.address, port: wanted.port, key });
+  };
+  const endpoints = { endpoint: bound, tlsEndpoint: await free('tls'), gatewayEndpoint: await free('gateway') };
   const credential = createCredentials(
     ground,
     clock,
@@ -54,7 +56,7 @@ export async function openCrewFront(
     count: proxy.workers,
     program,
     clock,
-    charge: (number) => serialize(chargeOf(ground, number, bound, boundTls)),
+    charge: (number) => serialize(chargeOf(ground, number, endpoints)),
     desk: (number, on) => new OwnerDesk(stages, `${prefixOf(number)}c`, on),
     log: ground.writeLog,
     observe: (event) => observe(ground, counters, event),
@@ -63,7 +65,8 @@ export async function openCrewFront(
   await crew.begin();
   return {
     bound,
-    boundTls,
+    boundTls: endpoints.tlsEndpoint,
+    boundGateway: endpoints.gatewayEndpoint,
     credential,
     metrics: async () => counters.text(await crew.metrics()),
     workers: () => crew.list(),
@@ -89,8 +92,7 @@ function revisionOf(ground: Ground): WorkerRevision {
 function chargeOf(
   ground: Ground,
   number: number,
-  endpoint: Charge['endpoint'],
-  tlsEndpoint: Charge['tlsEndpoint'],
+  endpoints: Pick<Charge, 'endpoint' | 'tlsEndpoint' | 'gatewayEndpoint'>,
 ): Charge {
   const { configuration } = ground.current;
   const { limits, workers } = configuration.proxy;
@@ -105,8 +107,7 @@ function chargeOf(
   const upstream = upstreamOptions(configuration, ground.sandbox);
   return {
     idPrefix: prefixOf(number),
-    endpoint,
-    tlsEndpoint,
+    ...endpoints,
     revision: { ...revision, proxy: { ...revision.proxy, limits: own } },
     upstream: { ...upstream, maxConnectionsPerWorkload: share(upstream.maxConnectionsPerWorkload) },
     ownUid: ground.ownUid,
@@ -142,7 +143,10 @@ function ownerStages(ground: Ground, credential: CredentialStage, clock: Clock):
       const parsed = parseHost(host);
       // A worker asks for what policy allowed; a host of no Service would be asked for by none of ours.
       const { policy, proxy } = ground.current.configuration;
-      const isOwn = proxy.listeners.tls?.names.some((each) => each.text === parsed.text) === true;
+      const { tls, gateway } = proxy.listeners;
+      const isOwn = [...(tls?.names ?? []), ...(gateway?.tls === 'issuingCA' ? gateway.names : [])].some(
+        (each) => each.text === parsed.text,
+      );
       if (!isOwn && !isKnownHost(policy, parsed))
         throw new EgressError('certificate_issuing_failed', { detail: 'no Service names the host' });
       const key = createPublicKey({ key: Buffer.from(publicKey, 'base64'), format: 'der', type: 'spki' });

@@ -197,7 +197,9 @@ class Ending {
   }
 
   #asker(): Asker {
-    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(this.#request.head) };
+    const { head, tunnel } = this.#request;
+    const isAtGateway = tunnel.kind === 'gateway';
+    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(head), isAtGateway };
   }
 
   async #rescue(answer: Rescue | null): Promise<void> {

@@ -7,7 +7,7 @@
 import { randomInt } from 'node:crypto';
 import { errorFacts, type Log } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
-import { createPath, openTls, type Path } from './assembly.ts';
+import { createPath, openGatewayListener, openTls, type Path } from './assembly.ts';
 import type { Clock } from './core/clock.ts';
 import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
@@ -36,6 +36,8 @@ export interface Front {
   readonly bound: Endpoint;
   /** Of the TLS listener; null: there is none. */
   readonly boundTls: Endpoint | null;
+  /** Of the gateway; null: there is none. */
+  readonly boundGateway: Endpoint | null;
   readonly credential: CredentialStage;
   metrics(): Promise<string>;
   /** Empty where this process carries the traffic itself. */
@@ -65,7 +67,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
   const limiter = createLimiter(clock);
   const metrics = createMetrics({
     openConnections: () =>
-      (listener?.openConnections ?? 0) + (unix?.openConnections ?? 0) + (tls?.openConnections ?? 0),
+      [listener, unix, tls, gateway].reduce((open, each) => open + (each?.openConnections ?? 0), 0),
     liveLeases: () => credential.list().length,
     liveInstances: () => ground.instances.count,
     leases: () => credential.list(),
@@ -94,14 +96,15 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
   closers.push(() => listener.drain(0));
   const unix = proxy.listeners.unix === null ? null : await openUnix(proxy.listeners.unix, gate, clock, path.serve);
   if (unix !== null) closers.push(() => unix.drain(0));
-  const tls = await openTls(
-    { proxy, path, clock, spiffe: ground.attestation.spiffe, sign: ground.authority.ca.sign },
-    { maxConnections, gate, idPrefix: 't' },
-  );
+  const served = { proxy, path, clock, sign: ground.authority.ca.sign };
+  const tls = await openTls({ ...served, spiffe: ground.attestation.spiffe }, { maxConnections, gate, idPrefix: 't' });
   closers.push(async () => tls?.drain(0));
+  const gateway = await openGatewayListener(served, { maxConnections, gate, idPrefix: 'g' });
+  closers.push(async () => gateway?.drain(0));
   return {
     bound: listener.bound,
     boundTls: tls?.bound ?? null,
+    boundGateway: gateway?.bound ?? null,
     credential,
     metrics: () => metrics.text(),
     workers: () => [],
@@ -111,7 +114,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
     endInstance: (id) => path.tunnels.cutInstance(id),
     drain: async (deadlineMs) => {
       path.tunnels.drainAll();
-      await Promise.all([listener.drain(deadlineMs), tls?.drain(deadlineMs), unix?.drain(deadlineMs)]);
+      await Promise.all([listener, tls, unix, gateway].map((each) => each?.drain(deadlineMs)));
     },
   };
 }

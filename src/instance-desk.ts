@@ -7,12 +7,14 @@
  * Not here: HTTP (admin/instance-calls.ts), tokens and time (workload/instances.ts).
  */
 import type { AuditLine } from './audit/audit-line.ts';
-import type { InstanceAnswer, InstanceListing, InstancePage, Revocation } from './client/answers.ts';
+import type { GatewayAnswer, InstanceAnswer, InstanceListing, InstancePage, Revocation } from './client/answers.ts';
 import { parseScope, scopeText } from './config/scope.ts';
 import { formatDuration } from './core/duration.ts';
 import { EgressError } from './core/errors.ts';
+import { gatewayAccessKeyId, gatewayApiKey } from './core/gateway-key.ts';
 import type { Front } from './front.ts';
 import type { Ground } from './ground.ts';
+import { gatewayVariables } from './policy/gateway-variables.ts';
 import type { Scope } from './policy/options.ts';
 import { isWithinReach } from './policy/scope.ts';
 import { type Instance, type InstanceQuery, instanceSpiffeId } from './workload/instances.ts';
@@ -33,15 +35,21 @@ export type By = string | null;
 
 const MAX_SHOWN_NAMES = 20;
 
+/** Where the proxy is called; `gateway` null: it has none. */
+export interface Urls {
+  readonly proxy: string;
+  readonly gateway: string | null;
+}
+
 export class InstanceDesk {
   readonly #ground: Ground;
   readonly #front: Front;
-  readonly #proxyUrl: string;
+  readonly #urls: Urls;
 
-  constructor(ground: Ground, front: Front, proxyUrl: string) {
+  constructor(ground: Ground, front: Front, urls: Urls) {
     this.#ground = ground;
     this.#front = front;
-    this.#proxyUrl = proxyUrl;
+    this.#urls = urls;
     ground.instances.listen({
       expired: (instance) => {
         front.drainInstance(instance.id);
@@ -78,12 +86,22 @@ export class InstanceDesk {
     return {
       ...shown,
       token,
-      proxyUrl: this.#proxyUrl.replace('http://', `http://${instance.id}:${token}@`),
+      proxyUrl: this.#urls.proxy.replace('http://', `http://${instance.id}:${token}@`),
       caCertificate: this.#ground.authority.ca.certificatePem,
       bundleFile: this.#ground.bundles.pem,
       javaTrustStore: this.#ground.bundles.java,
       ...placeholders,
+      gateway: this.#gatewayFor(workload, token, placeholders.awsSecretAccessKey),
     };
+  }
+
+  #gatewayFor(workload: string, token: string, awsSecretAccessKey: string): GatewayAnswer | null {
+    const { gateway: url } = this.#urls;
+    if (url === null) return null;
+    const { policy } = this.#ground.current.configuration;
+    const keys = { apiKey: gatewayApiKey(token), awsAccessKeyId: gatewayAccessKeyId(token) };
+    const within = policy.services.filter(({ name }) => isWithinReach(policy, workload, name));
+    return { url, ...keys, variables: gatewayVariables(url, within, { ...keys, awsSecretAccessKey }) };
   }
 
   async list(query: InstanceQuery): Promise<InstancePage> {

@@ -1,8 +1,8 @@
 /**
  * Duty: turns a denial or an error into a response; the only place that chooses a status.
  * In → Out: denial or EgressError → head and body, from the tables in core/.
- * Holds: strangers get a bare status; an identified workload gets a problem document with a stable code; nothing that came
- *   over the wire is repeated.
+ * Holds: strangers get a bare status, at a gateway with the code in the form that their SDK shows; an identified workload gets a
+ *   problem document with a stable code; nothing that came over the wire is repeated.
  * Source: RFC 9457 (problem documents), RFC 9209 (Proxy-Status), RFC 9110 §11.7.1 (407); for AWS clients the error documents of S3
  *   (API reference, "Error responses") and of the AWS query protocol (smithy.io, awsQuery); grpc/grpc, PROTOCOL-HTTP2 (trailers
  *   alone) and statuscodes.
@@ -25,6 +25,8 @@ export interface Asker {
   readonly id: string | null;
   /** What the asker's error parser reads; absent: problem documents. */
   readonly dialect?: Dialect;
+  /** It takes us for its destination, so a status for proxies would mean nothing to it. */
+  readonly isAtGateway?: boolean;
 }
 
 /**
@@ -58,11 +60,18 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
     ['Proxy-Status', `${PROXY_NAME}; error=${row.proxyError}; details="${code}"`],
     ['Cache-Control', 'no-store'],
   );
-  if (row.status === 407) headers.append('Proxy-Authenticate', 'Basic realm="countersign", charset="UTF-8"');
+  const isAtGateway = asker.isAtGateway === true;
+  const status = row.status === 407 && isAtGateway ? 401 : row.status;
+  if (status === 407) headers.append('Proxy-Authenticate', 'Basic realm="countersign", charset="UTF-8"');
+  if (status === 401) headers.append('WWW-Authenticate', 'Bearer realm="countersign"');
   if (row.retryable) headers.append('Retry-After', String(Math.ceil((failure.retryAfterMs ?? 1_000) / 1_000)));
   const dialect = asker.dialect ?? 'problem';
   if (dialect === 'grpc') return grpcStatus(headers, failure, row);
-  const body = asker.isIdentified ? documentFor(dialect, failure, code, row, asker.id) : Buffer.alloc(0);
+  const isTold = asker.isIdentified || isAtGateway;
+  const detail = asker.isIdentified ? failure.detail : null;
+  const rule = 'reason' in failure ? failure.rule : null;
+  const told: Told = { code, status, detail: detail ?? row.title, row, id: asker.id, rule };
+  const body = isTold ? documentFor(dialect, told) : Buffer.alloc(0);
   if (body.length > 0) {
     headers.append('Content-Type', dialect === 'problem' ? 'application/problem+json' : 'application/xml');
     // AWS SDKs with JSON protocols take the error's name from here (awsJson1_1, restJson1).
@@ -70,7 +79,7 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
   }
   const framing = { kind: 'length', length: body.length } as const;
   return {
-    head: { status: row.status, reason: reasonPhrase(row.status), version: '1.1', headers, framing, keepAlive: true },
+    head: { status, reason: reasonPhrase(status), version: '1.1', headers, framing, keepAlive: true },
     body: bodyOf(body),
   };
 }
@@ -107,15 +116,19 @@ function grpcStatus(headers: HeaderList, failure: Denial | EgressError, row: Fai
 const percentEncoded = (text: string): string =>
   text.replace(/[^\x20-\x7e]|%/g, (character) => encodeURIComponent(character));
 
-function documentFor(
-  dialect: Dialect,
-  failure: Denial | EgressError,
-  code: string,
-  row: FailureRow,
-  id: string | null,
-): Buffer {
-  if (dialect === 'problem') return problem(failure, code, row, id);
-  const message = escapeXml(`countersign: ${row.title}: ${failure.detail ?? row.title}`);
+interface Told {
+  readonly code: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly row: FailureRow;
+  readonly id: string | null;
+  readonly rule: string | null;
+}
+
+function documentFor(dialect: Dialect, told: Told): Buffer {
+  if (dialect === 'problem') return problem(told);
+  const { code, row, detail, id } = told;
+  const message = escapeXml(`countersign: ${row.title}: ${detail}`);
   const error = `<Code>${code}</Code><Message>${message}</Message>`;
   const request = `<RequestId>${escapeXml(id ?? '')}</RequestId>`;
   const text =
@@ -128,16 +141,15 @@ function documentFor(
 const escapeXml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** `error` repeats the essentials in the shape that the SDKs of OpenAI and Anthropic show to their users. */
-function problem(failure: Denial | EgressError, code: string, row: FailureRow, id: string | null): Buffer {
-  const detail = failure.detail ?? row.title;
+function problem({ code, status, detail, row, id, rule }: Told): Buffer {
   const document = {
     type: `urn:countersign:problem:${code}`,
     title: row.title,
-    status: row.status,
+    status,
     detail,
     code,
     instance: id,
-    rule: 'reason' in failure ? failure.rule : null,
+    rule,
     retryable: row.retryable,
     error: { type: code, code, message: `countersign: ${row.title}: ${detail}`, request_id: id },
   };
@@ -146,7 +158,9 @@ function problem(failure: Denial | EgressError, code: string, row: FailureRow, i
 
 const PHRASES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
+  404: 'Not Found',
   407: 'Proxy Authentication Required',
   408: 'Request Timeout',
   413: 'Content Too Large',

@@ -11,7 +11,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { deserialize } from 'node:v8';
 import { createLog } from './admin/log.ts';
 import { createMetrics, type Metrics } from './admin/metrics.ts';
-import { createPath, openTls, type Path } from './assembly.ts';
+import { createPath, openGatewayListener, openTls, type Path } from './assembly.ts';
 import { createAuditStage } from './audit/exchange-record.ts';
 import type { Host } from './core/authority.ts';
 import type { Closers } from './core/closers.ts';
@@ -62,6 +62,7 @@ interface Post {
   readonly path: Path;
   readonly listener: Listener;
   readonly tls: Listener | null;
+  readonly gateway: Listener | null;
   readonly metrics: Metrics;
 }
 
@@ -154,7 +155,7 @@ class Worker implements Desk, RunningWorker {
     const channel = this.#channel;
     const log = createLog(proxy.log.level, this.#log);
     const metrics = createMetrics({
-      openConnections: () => listener.openConnections + (tls?.openConnections ?? 0),
+      openConnections: () => [listener, tls, gateway].reduce((open, each) => open + (each?.openConnections ?? 0), 0),
       liveLeases: () => 0,
       liveInstances: () => 0,
     });
@@ -196,7 +197,11 @@ class Worker implements Desk, RunningWorker {
       { proxy, path, clock: systemClock, spiffe: attestation.spiffe, sign },
       { ...charge.tlsEndpoint, ...where, idPrefix: `${charge.idPrefix}c-t` },
     );
-    this.#served = { current, path, listener, tls, metrics };
+    const gateway = await openGatewayListener(
+      { proxy, path, clock: systemClock, sign },
+      { ...charge.gatewayEndpoint, ...where, idPrefix: `${charge.idPrefix}c-g` },
+    );
+    this.#served = { current, path, listener, tls, gateway, metrics };
     return this.#served;
   }
 
@@ -217,7 +222,7 @@ class Worker implements Desk, RunningWorker {
     const post = await this.#post?.catch(() => null);
     if (post === null || post === undefined) return;
     post.path.tunnels.drainAll();
-    await Promise.all([post.listener.drain(deadlineMs), post.tls?.drain(deadlineMs)]);
+    await Promise.all([post.listener, post.tls, post.gateway].map((each) => each?.drain(deadlineMs)));
     await Promise.race([post.path.settled(), after(SETTLE_MS)]);
     for (const close of this.#closers.reverse()) await close();
     await this.#audit.close();

@@ -13,8 +13,14 @@ export type AuditText = string;
 /** Who asked, as both kinds of record of an exchange say it. */
 export type Caller = Readonly<{ spiffeId: string; instance: string | null; evidence: readonly string[] }>;
 
-/** `protocol`: only where it is not HTTP/1. */
-export type Asked = Readonly<{ method: string; authority: string | null; path: string; protocol?: 'http/2' }>;
+/** `protocol`: only where it is not HTTP/1. `way`: only where the proxy was called as if it were the destination. */
+export type Asked = Readonly<{
+  method: string;
+  authority: string | null;
+  path: string;
+  protocol?: 'http/2';
+  way?: 'gateway';
+}>;
 
 /** Before the credential leaves. */
 export type IntentLine = Caller &
@@ -48,7 +54,13 @@ export type CompletionLine = Readonly<{
   durationMs: number;
 }>;
 
-export type RefusalLine = Readonly<{ kind: 'refusal'; connection: string; remote: string; authority: string | null }>;
+export type RefusalLine = Readonly<{
+  kind: 'refusal';
+  connection: string;
+  remote: string;
+  authority: string | null;
+  way?: 'gateway';
+}>;
 
 export function callerOf({ spiffeId, instance, evidence }: Workload): Caller {
   return { spiffeId: spiffeId.uri, instance, evidence };

@@ -83,6 +83,7 @@ export function createAuditStage(sink: AuditSink, clock: Clock): AuditStage {
         connection: connection.id,
         remote: connection.remote.address,
         authority: authority?.text ?? null,
+        ...wayOf(connection),
       };
       sink.writeLater({ ...line, ...(workload === null ? {} : callerOf(workload)), ...reasonFields(reason) });
     },
@@ -139,7 +140,8 @@ class OpenRecord implements ExchangeRecord {
       generation: credential?.generation ?? null,
       injected: request.injected,
     };
-    const told: IntentLine = head.version === '2' ? { ...line, protocol: 'http/2' } : line;
+    const isUsual = head.version !== '2' && connection.way !== 'gateway';
+    const told: IntentLine = isUsual ? line : { ...line, ...this.#manner() };
     await this.#sink.write(refusedStatus === undefined ? told : { ...told, refusedStatus });
     this.#intended = true;
   }
@@ -181,9 +183,17 @@ class OpenRecord implements ExchangeRecord {
   #asked(): Asked {
     const { head } = this.#subject;
     const asked = { method: head.method, authority: head.authority?.text ?? null, path: shownPath(head) };
-    return head.version === '2' ? { ...asked, protocol: 'http/2' } : asked;
+    return { ...asked, ...this.#manner() };
+  }
+
+  /** What is said only where it is not as it usually is. */
+  #manner(): Pick<Asked, 'protocol' | 'way'> {
+    const { head, connection } = this.#subject;
+    return { ...(head.version === '2' ? { protocol: 'http/2' } : {}), ...wayOf(connection) };
   }
 }
+
+const wayOf = ({ way }: Connection): Pick<Asked, 'way'> => (way === 'gateway' ? { way } : {});
 
 const MAX_PATH_LENGTH = 1_024;
 

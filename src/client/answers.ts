@@ -46,6 +46,20 @@ export interface InstanceAnswer extends InstanceListing {
   readonly apiKey: string;
   readonly awsAccessKeyId: string;
   readonly awsSecretAccessKey: string;
+  /** For clients that are given a base URL in place of a proxy. Null: the proxy has no gateway. */
+  readonly gateway: GatewayAnswer | null;
+}
+
+/** How an instance calls the gateway: `<url>/<Service>/<path>`, with one of these keys in place of the provider's. */
+export interface GatewayAnswer {
+  /** `http://127.0.0.1:10082` */
+  readonly url: string;
+  /** Secret, as the access key id: the token is in it. */
+  readonly apiKey: string;
+  /** Its secret access key is the one of the instance. */
+  readonly awsAccessKeyId: string;
+  /** Variables by which SDKs take a base URL and a key, for the Services that the policy gives the workload. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 export interface InstancePage {
@@ -149,6 +163,8 @@ export interface ProxyStatus {
   readonly proxyUrl: string;
   /** Null: no TLS listener. */
   readonly tlsProxyUrl: string | null;
+  /** Null: no gateway. */
+  readonly gatewayUrl: string | null;
   /** How many instances there are, those in their grace included. */
   readonly instances: number;
   readonly workers: readonly { readonly number: number; readonly pid: number }[];

@@ -10,6 +10,7 @@ import type { InstanceOptions } from '../workload/options.ts';
 import type { ShapedAs } from './check-shape.ts';
 import { compileAttestation } from './compile-attestation.ts';
 import { compileCorporateProxy } from './compile-corporate-proxy.ts';
+import { compileGatewayListener } from './compile-gateway.ts';
 import type { ProxyOptions, TlsListenOptions } from './configuration.ts';
 import type { Path } from './problems.ts';
 import { type ProxyContext, ProxyReader } from './proxy-reader.ts';
@@ -45,6 +46,7 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
       explicit: read.listen(spec.listeners?.explicit, ['spec', 'listeners', 'explicit'], EXPLICIT_PORT),
       tls: compileTlsListener(spec.listeners?.tls, read, spec.attestation?.spiffe?.workloadApi !== undefined),
       unix: compileUnix(spec, read),
+      gateway: compileGatewayListener(spec, read),
     },
     admin: { socket: read.socket(spec.admin?.socket, join(stateDirectory, 'admin.sock')) },
     issuer: compileIssuer(spec, read),

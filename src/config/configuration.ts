@@ -41,11 +41,12 @@ export interface ProxyOptions {
   readonly stateDirectory: string;
   /** Processes that carry the traffic; 1: the proxy's own. */
   readonly workers: number;
-  /** `tls` or `unix` null: there is none. */
+  /** `tls`, `unix` or `gateway` null: there is none. */
   readonly listeners: {
     readonly explicit: ListenOptions;
     readonly tls: TlsListenOptions | null;
     readonly unix: UnixListenOptions | null;
+    readonly gateway: GatewayListenOptions | null;
   };
   readonly admin: { readonly socket: string };
   readonly issuer: IssuerOptions;
@@ -73,6 +74,13 @@ export interface TlsListenOptions extends ListenOptions {
   /** What its certificates name, one each; not empty. */
   readonly names: readonly Host[];
   readonly certificate: 'issuingCA' | 'svid';
+}
+
+export interface GatewayListenOptions extends ListenOptions {
+  /** What clients call it, beside its address and localhost. */
+  readonly names: readonly Host[];
+  /** Null: plain http, on loopback alone. */
+  readonly tls: 'issuingCA' | { readonly certificateFile: string; readonly keyFile: string } | null;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';

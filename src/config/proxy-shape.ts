@@ -16,6 +16,15 @@ const tlsListen = z.strictObject({
   certificate: z.enum(['issuingCA', 'svid']).optional(),
 });
 
+const gatewayListen = z.strictObject({
+  address: ipAddress.optional(),
+  port: ownPort.optional(),
+  names: list(spelled('a host name or an IP address', /^[^\s]{1,300}$/, 'gateway.internal')).optional(),
+  certificate: z.enum(['issuingCA']).optional(),
+  certificateFile: text.optional(),
+  keyFile: text.optional(),
+});
+
 export const LIMITS = {
   headDeadline: duration.optional(),
   tlsHandshakeTimeout: duration.optional(),
@@ -93,6 +102,7 @@ export const proxy = z.strictObject({
       .strictObject({
         explicit: listen.optional(),
         tls: tlsListen.optional(),
+        gateway: gatewayListen.optional(),
         unix: z
           .strictObject({
             path: text,

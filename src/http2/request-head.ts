@@ -18,7 +18,6 @@ import type { PseudoField } from './hpack-encoder.ts';
 import type { TableField } from './static-table.ts';
 
 const PSEUDO: ReadonlySet<string> = new Set(['method', 'scheme', 'authority', 'path']);
-const HTTPS = 443;
 const NO_BODY: Framing = Object.freeze({ kind: 'none' });
 const UNKNOWN_LENGTH: Framing = Object.freeze({ kind: 'chunked' });
 
@@ -31,12 +30,13 @@ const refuse = (...error: ConstructorParameters<typeof EgressError>): Misfit => 
   refusal: new EgressError(...error),
 });
 
-/** @throws StreamFault */
+/** `wanted`: what :scheme must say. @throws StreamFault */
 export function readRequestHead(
   stream: number,
   decoded: readonly TableField[],
   endsStream: boolean,
   maxTargetBytes: number,
+  wanted: 'http' | 'https' = 'https',
 ): RequestHead | Misfit {
   const section = readFields(stream, decoded, PSEUDO);
   const method = section.pseudo.get('method') ?? '';
@@ -47,13 +47,13 @@ export function readRequestHead(
     throw malformed(stream, 'content-length announces a body that is not there');
   if (isRefusedMethod(method))
     return refuse('request_method_unsupported', { detail: 'TRACE, a variant of HEAD or CONNECT, or too long' });
-  if (scheme !== 'https') return refuse('request_malformed', { detail: ':scheme is not https inside TLS' });
+  if (scheme !== wanted) return refuse('request_malformed', { detail: `:scheme is not ${wanted} here` });
   if (section.hasAlias) return refuse('request_malformed', { detail: 'a field name that can be taken for another' });
   if (path.length > maxTargetBytes)
     return refuse('request_target_too_long', { detail: 'the target has more bytes than the limit' });
   if (path === '*' ? method !== 'OPTIONS' : !path.startsWith('/') || !isTargetText(path))
     return refuse('request_malformed', { detail: ':path is no path, or has a character that a path cannot hold' });
-  return headOf({ method, path, authority, endsStream, section });
+  return headOf({ method, path, authority, port: wanted === 'https' ? 443 : 80, endsStream, section });
 }
 
 /** @throws StreamFault */
@@ -71,21 +71,23 @@ interface HeadParts {
   readonly method: string;
   readonly path: string;
   readonly authority: string;
+  /** Where the authority names none. */
+  readonly port: number;
   readonly endsStream: boolean;
   readonly section: FieldSection;
 }
 
-function headOf({ method, path: target, authority: text, endsStream, section }: HeadParts): RequestHead | Misfit {
+function headOf({ method, path: target, authority: text, port, endsStream, section }: HeadParts): RequestHead | Misfit {
   const { fields, contentLength } = section;
   const expects = fields.filter(({ key }) => key === 'expect');
   if (expects.length > 1 || expects.some(({ value }) => !/^100-continue$/i.test(value)))
     return refuse('expectation_failed', { detail: 'an expectation other than 100-continue' });
   let authority: Authority;
   try {
-    authority = parseAuthority(text, HTTPS);
+    authority = parseAuthority(text, port);
     const hosts = fields.filter(({ key }) => key === 'host');
     if (hosts.length > 1) return refuse('request_malformed', { detail: 'more than one Host field' });
-    if (hosts.some(({ value }) => parseAuthority(value, HTTPS).text !== authority.text))
+    if (hosts.some(({ value }) => parseAuthority(value, port).text !== authority.text))
       return refuse('authority_mismatch', { detail: 'Host differs from :authority' });
   } catch (thrown) {
     if (thrown instanceof EgressError) return { refusal: thrown };

@@ -7,7 +7,7 @@ export interface Connection {
   readonly id: string;
   readonly socket: Socket;
   /** How the traffic got here. */
-  readonly way: 'explicit' | 'unix';
+  readonly way: 'explicit' | 'unix' | 'gateway';
   /** Of a unix connection both ends are `unix`, port 0. */
   readonly remote: Endpoint;
   readonly local: Endpoint;

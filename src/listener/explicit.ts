@@ -23,7 +23,9 @@ export interface ExplicitListenerOptions {
   /** Other processes of this user may listen on the same port; the kernel spreads connections over them (SO_REUSEPORT). */
   readonly isShared?: boolean;
   /** What the configuration calls it. */
-  readonly key?: 'explicit' | 'tls';
+  readonly key?: 'explicit' | 'tls' | 'gateway';
+  /** `explicit` where left out. */
+  readonly way?: Connection['way'];
 }
 
 export interface Listener {
@@ -45,7 +47,8 @@ export async function openExplicitListener(
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
     if (!gate.admit(socket, own)) return;
     count += 1;
-    onConnection(describe(socket, `${options.idPrefix ?? ''}c${count.toString(36)}`, clock.now()));
+    const id = `${options.idPrefix ?? ''}c${count.toString(36)}`;
+    onConnection(describe(socket, id, options.way ?? 'explicit', clock.now()));
   });
   await bind(server, options);
   const bound = server.address();
@@ -60,11 +63,11 @@ export async function openExplicitListener(
   };
 }
 
-function describe(socket: Socket, id: string, acceptedAt: number): Connection {
+function describe(socket: Socket, id: string, way: Connection['way'], acceptedAt: number): Connection {
   return {
     id,
     socket,
-    way: 'explicit',
+    way,
     remote: { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
     local: { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
     acceptedAt,

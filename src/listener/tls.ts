@@ -1,7 +1,7 @@
 /**
  * Duty: the proxy port inside TLS, for callers that prove themselves by a certificate.
  * In → Out: a bound address → Connection after Connection, with `svid` where the caller showed one.
- * Holds: TLS >= 1.2, no tickets and no resumption, http/1.1 alone; it speaks under its configured names only; OpenSSL verifies
+ * Holds: TLS >= 1.2, no tickets and no resumption, http/1.1 unless told otherwise; it speaks under its configured names only; OpenSSL verifies
  *   the chain to the roots of all trust domains, and hop 3 to those of the caller's own; a certificate that is wrong ends the
  *   connection, none at all does not.
  * Fails: `tls_handshake_failed` to `onRefused`; `configuration_invalid` where the address cannot be bound.
@@ -31,6 +31,8 @@ export interface TlsListenerOptions extends ExplicitListenerOptions {
   /** Not empty. */
   readonly names: readonly Host[];
   readonly handshakeTimeoutMs: number;
+  /** Names of ALPN that are spoken, preferred ones first; `http/1.1` where left out. */
+  readonly protocols?: readonly string[];
 }
 
 export interface TlsListenerParts {
@@ -82,7 +84,7 @@ class TlsFront {
       // Refused by us, so that it can be told why.
       rejectUnauthorized: false,
       handshakeTimeout: options.handshakeTimeoutMs,
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: [...(options.protocols ?? ['http/1.1'])],
       SNICallback: (servername, done) => {
         this.#contextUnder(servername).then(
           (context) => done(null, context),

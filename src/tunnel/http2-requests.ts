@@ -1,7 +1,7 @@
 /**
  * Duty: the requests on a connection of HTTP/2, beside each other.
  * In → Out: stream inside TLS → DownstreamRequest, again and again until the connection ends.
- * Holds: the authority of every request equals the tunnel's; a stream keeps its place until its exchange is over, so that one
+ * Holds: the authority of every request equals the tunnel's, but at a gateway; a stream keeps its place until its exchange is over, so that one
  *   which is thrown away at once makes no room for the next; what was asked before a drain is told to the client is answered.
  * Fails: of a single request, which is refused alone: `authority_mismatch` (421), what the codec says; of the connection:
  *   `request_malformed`, `request_timeout`.
@@ -55,6 +55,7 @@ export class Http2Requests implements Requests {
   readonly tunnel: Tunnel;
   readonly #stream: Duplex;
   readonly #parts: RequestParts;
+  readonly #scheme: 'http' | 'https';
   readonly #machine: Http2Machine;
   readonly #link: WireLink;
   readonly #pace: Http2Pace;
@@ -66,9 +67,10 @@ export class Http2Requests implements Requests {
   /** No request is taken any more; `closing`: the client has heard it. */
   #phase: 'open' | 'draining' | 'closing' | 'closed' = 'open';
 
-  constructor(tunnel: Tunnel, stream: Duplex, parts: RequestParts) {
+  constructor(tunnel: Tunnel, stream: Duplex, parts: RequestParts, scheme: 'http' | 'https' = 'https') {
     const { limits, deadlines } = parts;
     this.tunnel = tunnel;
+    this.#scheme = scheme;
     this.#stream = stream;
     this.#parts = parts;
     this.#maxStreams = Math.min(MAX_STREAMS, limits.maxConcurrentPerWorkload ?? MAX_STREAMS);
@@ -174,8 +176,9 @@ export class Http2Requests implements Requests {
       return { refusal: new EgressError('request_head_too_large', { detail: 'the head is larger than the limit' }) };
     try {
       const limits = this.#parts.limits.requestHead ?? REQUEST_LIMITS;
-      const head = readRequestHead(stream.id, fields, endsStream, limits.maxTargetBytes);
-      if ('refusal' in head || head.authority?.text === this.tunnel.authority.text) return head;
+      const head = readRequestHead(stream.id, fields, endsStream, limits.maxTargetBytes, this.#scheme);
+      const { kind, authority } = this.tunnel;
+      if ('refusal' in head || kind === 'gateway' || head.authority?.text === authority.text) return head;
       return { refusal: new EgressError('authority_mismatch', { detail: ':authority is not the CONNECT target' }) };
     } catch (thrown) {
       if (thrown instanceof StreamFault) {

@@ -55,7 +55,8 @@ function authorityOf(head: RequestHead): Authority {
   return head.authority;
 }
 
-function singleCredentials(head: RequestHead): string | null {
+/** @throws EgressError `request_malformed` */
+export function singleCredentials(head: RequestHead): string | null {
   const values = head.headers.getAll('proxy-authorization');
   if (values.length > 1)
     throw new EgressError('request_malformed', { detail: 'more than one Proxy-Authorization field' });

@@ -221,7 +221,7 @@ export class TunnelRequests implements Requests {
   }
 
   #misfit(head: RequestHead, isUpgrade: boolean): EgressError | null {
-    const inside = this.tunnel.kind === 'connect';
+    const inside = this.tunnel.kind !== 'forward';
     if (head.method === 'CONNECT') return new EgressError('request_malformed', { detail: 'CONNECT inside a tunnel' });
     if (isUpgrade) {
       const fault = faultOf(head);
@@ -230,7 +230,7 @@ export class TunnelRequests implements Requests {
     if (inside && head.form === 'absolute')
       return new EgressError('request_malformed', { detail: 'absolute-form inside a tunnel' });
     if (head.authority === null) return new EgressError('authority_malformed', { detail: 'the request names no host' });
-    if (inside && head.authority.text !== this.tunnel.authority.text) {
+    if (this.tunnel.kind === 'connect' && head.authority.text !== this.tunnel.authority.text) {
       return new EgressError('authority_mismatch', { detail: 'Host is not the CONNECT target' });
     }
     return null;

@@ -6,11 +6,30 @@ import type { Connection } from '../listener/connection.ts';
 /** Hop 2: where a connection asks to go, before anything was answered. */
 export interface Tunnel {
   readonly connection: Connection;
-  /** `connect`: CONNECT, then TLS that we terminate. `forward`: absolute-form requests for plain http. */
-  readonly kind: 'connect' | 'forward';
+  /**
+   * `connect`: CONNECT, then TLS that we terminate. `forward`: absolute-form requests for plain http. `gateway`: requests to us,
+   * which a Service's name in the path sends on by https.
+   */
+  readonly kind: 'connect' | 'forward' | 'gateway';
   readonly authority: Authority;
-  /** Credentials of the Proxy-Authorization field as sent; null where there were none. */
+  /** Credentials of the Proxy-Authorization field as sent, or made of a gateway's key; null where there were none. */
   readonly proxyAuthorization: string | null;
+  /** Present where the kind is `gateway`. */
+  readonly gateway?: GatewayCall;
+}
+
+/** What a gateway was asked. */
+export interface GatewayCall {
+  /** As it was sent. */
+  readonly head: RequestHead;
+  /** What the client has to put before a path of the Service: `http://127.0.0.1:10082/openai-api`. */
+  readonly base: string;
+  /** Of the Service, with its first slash. */
+  readonly path: string;
+  /** Why it can be sent nowhere, to be told when it is known who asks; `authority` is the gateway's own then. */
+  readonly fault: EgressError | null;
+  /** Why nobody can be known by it, whatever else the connection proves. */
+  readonly unidentified: EgressError | null;
 }
 
 /** What is asked on a tunnel, whichever version it speaks. */
@@ -28,11 +47,20 @@ export interface Requests {
   cut(): void;
 }
 
+/** A connection to a gateway, its first request read; `requests` hands it out. */
+export interface OpenGateway {
+  /** Of the first request. */
+  readonly tunnel: Tunnel;
+  readonly requests: Requests;
+}
+
 /** A request that could not be one, on a tunnel that goes on for others. */
 export interface RefusedRequest {
   readonly refusal: EgressError;
   /** Null where it has been told already. Never rejects. */
   readonly respond: ((head: ResponseHead, body: Body) => Promise<void>) | null;
+  /** Where each request brings its own identity, that of this one. */
+  readonly tunnel?: Tunnel;
 }
 
 /** One request on a tunnel, its head strictly parsed, its body not read yet. */
@@ -52,4 +80,12 @@ export interface DownstreamRequest {
   respond(head: ResponseHead, body: Body, upgraded?: Upgraded): Promise<number>;
   /** The exchange is over; of a multiplexed tunnel. What was not answered ends here. */
   settle?(): void;
+  /** Of a gateway: the same with these in place of the keys that hold its token. */
+  as?(standIns: StandIns): DownstreamRequest;
+}
+
+/** What a workload holds in place of credentials, without the token of its instance. */
+export interface StandIns {
+  readonly apiKey: string;
+  readonly awsAccessKeyId: string;
 }

@@ -62,6 +62,8 @@ export interface Charge {
   readonly endpoint: Endpoint;
   /** Of the TLS listener; null: there is none. */
   readonly tlsEndpoint: Endpoint | null;
+  /** Of the gateway; null: there is none. */
+  readonly gatewayEndpoint: Endpoint | null;
   readonly revision: WorkerRevision;
   readonly upstream: UpstreamOptions;
   /** Who the file of a password may belong to, beside root. */

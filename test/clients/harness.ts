@@ -30,7 +30,7 @@ export interface SandboxedProxy {
   /** Runs a program as the workload `ai-agent`, by the real command line. */
   run(
     command: readonly string[],
-    options?: { readonly env?: Record<string, string>; readonly input?: string },
+    options?: { readonly env?: Record<string, string>; readonly input?: string; readonly byGateway?: boolean },
   ): Promise<Outcome>;
   /**
    * Runs a Node program of test/clients/agents. When it prints `DONE` its memory is searched for every secret that the sandbox
@@ -38,6 +38,7 @@ export interface SandboxedProxy {
    */
   runAgent(
     file: string,
+    byGateway?: boolean,
   ): Promise<
     Outcome & { readonly secretsFound: string[]; readonly placeholdersFound: number; readonly secretsKnown: number }
   >;
@@ -55,7 +56,10 @@ export async function openSandboxedProxy(
   const folder = mkdtempSync(join(tmpdir(), 'countersign-test-'));
   const policyFile = join(folder, 'policy', 'quickstart.yaml');
   mkdirSync(join(folder, 'policy'));
-  const quickstart = readFileSync(join(ROOT, 'config', 'quickstart.yaml'), 'utf8').replace(/port: 10080/, 'port: 0');
+  const quickstart = readFileSync(join(ROOT, 'config', 'quickstart.yaml'), 'utf8').replace(
+    /port: 1008[02]/g,
+    'port: 0',
+  );
   writeFileSync(policyFile, edit(quickstart));
   const logLines: string[] = [];
   /** What programs printed and agents were answered. */
@@ -73,9 +77,10 @@ export async function openSandboxedProxy(
     log: (line) => logLines.push(line),
     workerProgram: { nodePath: process.execPath, arguments: [LAUNCHER, 'worker'] },
   });
-  const command = (words: readonly string[]): string[] => [
+  const command = (words: readonly string[], byGateway = false): string[] => [
     LAUNCHER,
     'run',
+    ...(byGateway ? ['--gateway'] : []),
     '--quiet',
     '--socket',
     proxy.adminSocket,
@@ -89,8 +94,8 @@ export async function openSandboxedProxy(
     folder,
     policyFile,
     received,
-    run: (words, { env = {}, input } = {}) => {
-      const child = spawn(process.execPath, command(words), {
+    run: (words, { env = {}, input, byGateway = false } = {}) => {
+      const child = spawn(process.execPath, command(words, byGateway), {
         env: { ...cleanEnvironment(folder), ...env },
         cwd: folder,
         detached: true,
@@ -98,10 +103,10 @@ export async function openSandboxedProxy(
       child.stdin?.end(input ?? '');
       return kept(outcomeOf(child));
     },
-    runAgent: async (file) => {
+    runAgent: async (file, byGateway = false) => {
       const child = spawn(
         process.execPath,
-        command([process.execPath, join(ROOT, 'test', 'clients', 'agents', file)]),
+        command([process.execPath, join(ROOT, 'test', 'clients', 'agents', file)], byGateway),
         { env: cleanEnvironment(folder), cwd: folder, detached: true },
       );
       const secrets = () => proxy.sandbox?.registry.issuedSecrets() ?? [];
@@ -132,15 +137,19 @@ export async function openSandboxedProxy(
     close: async () => {
       const shown = [JSON.stringify(proxy.status()), await metricsOf(proxy.adminSocket), ...received];
       await proxy.close();
+      const written = [...logLines, ...textsBelow(join(folder, 'state'))].join('\n');
       const readable = [...shown, ...logLines, ...textsBelow(folder)].join('\n');
       rmSync(folder, { recursive: true });
       const leaks = leaksIn(readable, proxy.sandbox?.registry.issuedSecrets() ?? []);
       const forms = [...new Set(leaks.map(({ form }) => form))].join(', ');
+      if (INSTANCE_TOKEN.test(written)) throw new Error('the token of an instance stands in log, record or state');
       if (leaks.length > 0) throw new Error(`secrets stand where somebody can read them: ${forms}`);
     },
   };
 }
 
+/** As it is, or as an access key id. */
+const INSTANCE_TOKEN = /cs_[\w-]{43}|AKIACSGW[A-Z2-7]{20}/;
 const MAX_KEPT_TEXT = 200_000;
 
 function metricsOf(socketPath: string): Promise<string> {

@@ -268,7 +268,7 @@ describe('npm start', () => {
 function writeQuickstart(): string {
   const file = join(folder, 'quickstart.yaml');
   const text = spawnSync('cat', [join(ROOT, 'config', 'quickstart.yaml')], { encoding: 'utf8' }).stdout;
-  writeFileSync(file, text.replace(/port: 10080/, 'port: 0'));
+  writeFileSync(file, text.replace(/port: 1008[02]/g, 'port: 0'));
   return file;
 }
 

@@ -197,7 +197,10 @@ export async function startProxyProcess(stream: StreamServer, workers: number): 
   const folder = mkdtempSync(join(tmpdir(), 'countersign-workers-'));
   mkdirSync(join(folder, 'policy'));
   const policy = join(folder, 'policy', 'policy.yaml');
-  const quickstart = readFileSync(join(ROOT, 'config', 'quickstart.yaml'), 'utf8').replace('port: 10080', 'port: 0');
+  const quickstart = readFileSync(join(ROOT, 'config', 'quickstart.yaml'), 'utf8').replace(
+    /port: 1008[02]/g,
+    'port: 0',
+  );
   writeFileSync(policy, withWorkers(quickstart, workers, stream));
   const state = join(folder, 'state');
   const child = spawn(process.execPath, [LAUNCHER, 'start', '--config', policy], {
