@@ -1,6 +1,6 @@
 /**
  * Duty: the environment in which an agent uses the proxy without knowing it.
- * In → Out: instance facts and the user's environment → variables to set, variables to take away.
+ * In → Out: instance facts and the user's environment → variables to set, variables to take away; for the proxy, or the gateway.
  * Holds: no real secret: variables whose names say that they hold one are taken away unless they are kept by name.
  * Source: the documents of each client; the table stands in README ("Clients").
  */
@@ -17,6 +17,12 @@ export interface InstanceFacts {
   readonly awsSecretAccessKey: string;
   readonly spiffeId: string;
 }
+
+export interface GatewayFacts extends Pick<InstanceFacts, 'bundleFile' | 'spiffeId'> {
+  readonly gateway: { readonly url: string; readonly variables: Readonly<Record<string, string>> };
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Read by clients as a file of roots. NODE_EXTRA_CA_CERTS and DENO_CERT add to the store, the others replace it. */
 const BUNDLE_VARIABLES = [
@@ -56,10 +62,7 @@ const SECRET_VARIABLES = new Set([
 ]);
 
 /** `environment` is the user's: options that are there already stay. */
-export function agentVariables(
-  facts: InstanceFacts,
-  environment: Readonly<Record<string, string | undefined>>,
-): Record<string, string> {
+export function agentVariables(facts: InstanceFacts, environment: Environment): Record<string, string> {
   const bundle = Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, facts.bundleFile]));
   const keys = Object.fromEntries(API_KEY_VARIABLES.map((name) => [name, facts.apiKey]));
   return {
@@ -76,9 +79,28 @@ export function agentVariables(
     ...keys,
     AWS_ACCESS_KEY_ID: facts.awsAccessKeyId,
     AWS_SECRET_ACCESS_KEY: facts.awsSecretAccessKey,
-    // The SDKs would otherwise look for more credentials in files and at the metadata address.
-    AWS_EC2_METADATA_DISABLED: 'true',
-    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+    ...AWS_ALONE,
+    COUNTERSIGN_SPIFFE_ID: facts.spiffeId,
+  };
+}
+
+/** The SDKs would otherwise look for more credentials in files and at the metadata address. */
+const AWS_ALONE = { AWS_EC2_METADATA_DISABLED: 'true', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' } as const;
+
+/** Base URLs in place of a proxy; no CA but where the gateway itself is called by https. */
+export function gatewayVariables(facts: GatewayFacts, environment: Environment): Record<string, string> {
+  const { url, variables } = facts.gateway;
+  const isSecure = url.startsWith('https:');
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  const present = (environment['NO_PROXY'] ?? environment['no_proxy'] ?? '').split(',').filter((each) => each !== '');
+  // A proxy of the user's must not be asked for what is on this host.
+  const direct = [...new Set([...present, 'localhost', '127.0.0.1', '::1', host])].join(',');
+  return {
+    ...variables,
+    NO_PROXY: direct,
+    no_proxy: direct,
+    ...AWS_ALONE,
+    ...(isSecure ? Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, facts.bundleFile])) : {}),
     COUNTERSIGN_SPIFFE_ID: facts.spiffeId,
   };
 }
@@ -112,23 +134,21 @@ function javaOptions({ proxyUrl, javaTrustStore }: InstanceFacts, present: strin
 }
 
 /** Names of the user's variables that an agent must not inherit. */
-export function withheldVariables(
-  environment: Readonly<Record<string, string | undefined>>,
-  kept: readonly string[],
-): string[] {
+export function withheldVariables(environment: Environment, kept: readonly string[]): string[] {
   return Object.keys(environment)
     .filter((name) => (SECRET_NAME.test(name) || SECRET_VARIABLES.has(name)) && !kept.includes(name))
     .sort();
 }
 
+/** What an agent inherits, and `variables`. */
 export function agentEnvironment(
-  environment: Readonly<Record<string, string | undefined>>,
-  facts: InstanceFacts,
+  environment: Environment,
+  variables: Readonly<Record<string, string>>,
   kept: readonly string[],
 ): Record<string, string> {
   const withheld = new Set(withheldVariables(environment, kept));
   const inherited = Object.entries(environment).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !withheld.has(entry[0]),
   );
-  return { ...Object.fromEntries(inherited), ...agentVariables(facts, environment) };
+  return { ...Object.fromEntries(inherited), ...variables };
 }

@@ -1,7 +1,7 @@
 /** Duty: `countersign env`: what `run` sets, printed for a shell. */
-import { agentVariables, withheldVariables } from './agent-environment.ts';
-import { type Command, durationOption, EXIT, UsageError } from './command.ts';
-import { holdInstance, WORKLOAD_OPTIONS } from './held-instance.ts';
+import { withheldVariables } from './agent-environment.ts';
+import { type Command, durationOption, EXIT, type Given, type Terminal, UsageError } from './command.ts';
+import { GATEWAY_OPTION, type HeldInstance, holdInstance, variablesFor, WORKLOAD_OPTIONS } from './held-instance.ts';
 
 /** A shell is used for a day's work, and nobody extends what it holds. */
 const DEFAULT_TTL = '8h';
@@ -13,11 +13,13 @@ export const env: Command = {
   options: [
     ...WORKLOAD_OPTIONS,
     { name: 'ttl', value: 'DURATION', help: `Life of the instance, e.g. 30m (default: ${DEFAULT_TTL})` },
+    GATEWAY_OPTION,
     { name: 'shell', value: 'NAME', help: 'sh (default), fish' },
     { name: 'json', help: 'Print a JSON object instead' },
   ],
   notes: [
     'Typical use: eval "$(countersign env --workload ai-agent)"',
+    'For programs that cannot use a proxy: eval "$(countersign env --gateway)"',
     'The instance ends after --ttl, or with the proxy; countersign instance revoke ends it earlier.',
   ],
   run: async (terminal, given) => {
@@ -26,13 +28,23 @@ export const env: Command = {
       throw new UsageError(`--shell takes sh or fish, not ${JSON.stringify(shell)}`);
     const ttl = durationOption(given, 'ttl') ?? DEFAULT_TTL;
     const held = await holdInstance(terminal, given, { ttl, mayStart: false, name: 'countersign env' });
-    const variables = agentVariables(held.answer, terminal.environment);
+    const variables = await variablesOf(terminal, given, held);
     const taken = withheldVariables(terminal.environment, []).filter((name) => !(name in variables));
     if (given.flag('json')) terminal.write(`${JSON.stringify({ set: variables, unset: taken }, null, 2)}\n`);
     else terminal.write(shell === 'fish' ? fishText(variables, taken) : shText(variables, taken));
     return EXIT.ok;
   },
 };
+
+/** An instance that nobody is told of does not stay. @throws CommandError */
+async function variablesOf(terminal: Terminal, given: Given, held: HeldInstance): Promise<Record<string, string>> {
+  try {
+    return variablesFor(held, given, terminal.environment);
+  } catch (thrown) {
+    await held.end();
+    throw thrown;
+  }
+}
 
 /** POSIX single quotes: nothing inside them is special but the quote itself. */
 const quoteSh = (value: string): string => `'${value.replaceAll("'", `'\\''`)}'`;

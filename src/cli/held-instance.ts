@@ -4,6 +4,7 @@
  */
 import type { InstanceAnswer, RunningProxy } from '../app.ts';
 import type { Client } from '../client/client.ts';
+import { agentVariables, gatewayVariables } from './agent-environment.ts';
 import { CommandError, EXIT, type Given, type Option, type Terminal } from './command.ts';
 import { adminSocket, CONFIG_OPTIONS, configPaths, defaultStateDirectory, SOCKET_OPTION } from './settings.ts';
 import { userRootFiles } from './start.ts';
@@ -14,6 +15,27 @@ export const WORKLOAD_OPTIONS: readonly Option[] = [
   { name: 'workload', short: 'w', value: 'NAME', help: 'Workload to be (default: the only one that the policy knows)' },
   SOCKET_OPTION,
 ];
+
+export const GATEWAY_OPTION: Option = {
+  name: 'gateway',
+  help: 'Set base URLs and keys for the gateway in place of a proxy and its CA',
+};
+
+/** The variables of that way. @throws CommandError where the proxy has no gateway. */
+export function variablesFor(
+  { answer }: HeldInstance,
+  given: Given,
+  environment: Terminal['environment'],
+): Record<string, string> {
+  if (!given.flag('gateway')) return agentVariables(answer, environment);
+  const { gateway } = answer;
+  if (gateway === null)
+    throw new CommandError(
+      EXIT.configuration,
+      'the proxy has no gateway; write listeners: { gateway: {} } into its Proxy document and start it again',
+    );
+  return gatewayVariables({ ...answer, gateway }, environment);
+}
 
 export interface HeldInstance {
   readonly answer: InstanceAnswer;

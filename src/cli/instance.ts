@@ -209,6 +209,13 @@ const secretRowsOf = (answer: InstanceAnswer): [string, string][] => [
   ['CA bundle', answer.bundleFile],
   ['API key', `${answer.apiKey} (placeholder)`],
   ['AWS key pair', `${answer.awsAccessKeyId} ${answer.awsSecretAccessKey} (placeholder)`],
+  ...(answer.gateway === null ? [] : gatewayRowsOf(answer.gateway)),
+];
+
+const gatewayRowsOf = ({ url, apiKey, awsAccessKeyId }: NonNullable<InstanceAnswer['gateway']>): [string, string][] => [
+  ['gateway', `${url}/<Service>`],
+  ['gateway key', `${apiKey} (the token is in it)`],
+  ['gateway AWS id', `${awsAccessKeyId} (with the secret key above)`],
 ];
 
 const labelText = (labels: Readonly<Record<string, string>>): string =>

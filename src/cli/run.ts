@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { agentEnvironment, withheldVariables } from './agent-environment.ts';
 import { type Command, CommandError, durationOption, EXIT, type Terminal, UsageError } from './command.ts';
-import { holdInstance, keepAlive, WORKLOAD_OPTIONS } from './held-instance.ts';
+import { GATEWAY_OPTION, holdInstance, keepAlive, variablesFor, WORKLOAD_OPTIONS } from './held-instance.ts';
 
 export const run: Command = {
   name: 'run',
@@ -17,6 +17,7 @@ export const run: Command = {
       value: 'DURATION',
       help: 'End the command’s access after this time, e.g. 30m (default: it lasts as long as the command, at most instances.maxTtl of the policy)',
     },
+    GATEWAY_OPTION,
     {
       name: 'keep',
       value: 'VARIABLE',
@@ -41,7 +42,8 @@ export const run: Command = {
     try {
       const kept = given.values('keep');
       if (!given.flag('quiet')) announce(terminal, held.answer.spiffeId, withheldVariables(terminal.environment, kept));
-      return await runChild(terminal, command, args, agentEnvironment(terminal.environment, held.answer, kept));
+      const variables = variablesFor(held, given, terminal.environment);
+      return await runChild(terminal, command, args, agentEnvironment(terminal.environment, variables, kept));
     } finally {
       letGo();
       await held.end();

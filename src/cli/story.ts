@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { InstanceAnswer, RunningProxy, SeenRequest } from '../app.ts';
-import { agentEnvironment } from './agent-environment.ts';
+import { agentEnvironment, agentVariables } from './agent-environment.ts';
 import { CommandError, EXIT, type Terminal } from './command.ts';
 
 const AGENT = import.meta.url.endsWith('.ts') ? '../sandbox/story-agent.ts' : '../sandbox/story-agent.js';
@@ -52,9 +52,11 @@ export async function tellStory(terminal: Terminal, proxy: RunningProxy): Promis
 }
 
 async function* agentSteps(terminal: Terminal, instance: InstanceAnswer): AsyncGenerator<AgentStep> {
+  const { environment } = terminal;
+  const variables = agentVariables(instance, environment);
   const child = spawn(terminal.nodePath, [fileURLToPath(new URL(AGENT, import.meta.url))], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...agentEnvironment(terminal.environment, instance, []), AWS_REGION: 'us-east-1' },
+    env: { ...agentEnvironment(environment, variables, []), AWS_REGION: 'us-east-1' },
     timeout: AGENT_DEADLINE_MS,
   });
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));

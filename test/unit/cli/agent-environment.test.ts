@@ -1,6 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { agentEnvironment, agentVariables, withheldVariables } from '../../../src/cli/agent-environment.ts';
+import {
+  agentEnvironment,
+  agentVariables,
+  gatewayVariables,
+  withheldVariables,
+} from '../../../src/cli/agent-environment.ts';
 
 const FACTS = {
   proxyUrl: 'http://i-0123456789abcdef:cs_token@127.0.0.1:10080',
@@ -57,6 +62,31 @@ describe('what an agent is given', () => {
   });
 });
 
+describe('the environment of the gateway', () => {
+  const variables = { OPENAI_BASE_URL: 'http://127.0.0.1:10082/openai-api/v1', OPENAI_API_KEY: 'sk-placeholder-cs_x' };
+  const facts = { ...FACTS, gateway: { url: 'http://127.0.0.1:10082', variables } };
+
+  it('has base URLs and keys, and nothing of a proxy or a CA', () => {
+    const set = gatewayVariables(facts, { NO_PROXY: '.corp.example,localhost' });
+    expect(set).toEqual({
+      ...variables,
+      NO_PROXY: '.corp.example,localhost,127.0.0.1,::1',
+      no_proxy: '.corp.example,localhost,127.0.0.1,::1',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+      COUNTERSIGN_SPIFFE_ID: FACTS.spiffeId,
+    });
+  });
+
+  it('has the CA where the gateway is called by https, and asks no other proxy for it', () => {
+    const secure = { url: 'https://[fd00::1]:10082', variables };
+    const set = gatewayVariables({ ...FACTS, gateway: secure }, {});
+    expect(set).toMatchObject({ NODE_EXTRA_CA_CERTS: FACTS.bundleFile, SSL_CERT_FILE: FACTS.bundleFile });
+    expect(set['NO_PROXY']).toBe('localhost,127.0.0.1,::1,fd00::1');
+    expect(set).not.toHaveProperty('HTTPS_PROXY');
+  });
+});
+
 describe('what an agent is not given', () => {
   const secrets = {
     OPENAI_API_KEY: 'sk-real',
@@ -74,13 +104,17 @@ describe('what an agent is not given', () => {
 
   it('a variable that holds a secret, or the way to one', () => {
     expect(withheldVariables({ ...secrets, PATH: '/bin', TOKENIZER: 'x' }, [])).toEqual(Object.keys(secrets).sort());
-    const values = Object.values(agentEnvironment(secrets, FACTS, []));
+    const values = Object.values(agentEnvironment(secrets, agentVariables(FACTS, secrets), []));
     expect(Object.values(secrets).filter((secret) => values.includes(secret))).toEqual([]);
   });
 
   it('unless it is kept by name', () => {
-    expect(agentEnvironment(secrets, FACTS, ['GITHUB_TOKEN'])['GITHUB_TOKEN']).toBe('ghp_real');
+    expect(agentEnvironment(secrets, agentVariables(FACTS, secrets), ['GITHUB_TOKEN'])['GITHUB_TOKEN']).toBe(
+      'ghp_real',
+    );
     // A placeholder stands in its place all the same.
-    expect(agentEnvironment(secrets, FACTS, ['OPENAI_API_KEY'])['OPENAI_API_KEY']).toBe(FACTS.apiKey);
+    expect(agentEnvironment(secrets, agentVariables(FACTS, secrets), ['OPENAI_API_KEY'])['OPENAI_API_KEY']).toBe(
+      FACTS.apiKey,
+    );
   });
 });
