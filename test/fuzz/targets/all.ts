@@ -2,6 +2,7 @@
 import type { Random } from '../random.ts';
 import type { Target } from '../target.ts';
 import { wireTarget } from '../wire/wire-target.ts';
+import { gatewayTarget } from './gateway.ts';
 import { policyTarget } from './policy.ts';
 import { scrubTarget } from './scrub.ts';
 import { authorityTarget, ipTarget, pathTarget, signatureTarget } from './texts.ts';
@@ -16,6 +17,7 @@ export const TARGETS: readonly Target[] = [
   ipTarget,
   pathTarget,
   scrubTarget,
+  gatewayTarget,
 ];
 
 /** The same random numbers give the same target. */
