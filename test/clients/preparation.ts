@@ -17,12 +17,12 @@ export interface Preparation {
 }
 
 /** Set by the runner to the folder that has one folder for each ecosystem. */
-const VARIABLE = 'COUNTERSIGN_CLIENTS';
+export const CLIENTS_VARIABLE = 'COUNTERSIGN_CLIENTS';
 const INSTALL_DEADLINE_MS = 300_000;
 const MAX_SHOWN_OUTPUT = 4_000;
 
 /** `describe.skipIf(isUnprepared)(suiteName('Go'), …)` */
-export const isUnprepared = process.env[VARIABLE] === undefined;
+export const isUnprepared = process.env[CLIENTS_VARIABLE] === undefined;
 
 export function suiteName(name: string): string {
   return isUnprepared ? `${name} (skipped: \`npm run test:clients\` prepares and runs it)` : name;
@@ -30,8 +30,8 @@ export function suiteName(name: string): string {
 
 /** Where `prepare` of that ecosystem put its clients. @throws without the runner: call it in `beforeAll`, not while tests are collected. */
 export function clientsFolder(ecosystem: string): string {
-  const folder = process.env[VARIABLE];
-  if (folder === undefined) throw new Error(`${VARIABLE} is not set: npm run test:clients sets it`);
+  const folder = process.env[CLIENTS_VARIABLE];
+  if (folder === undefined) throw new Error(`${CLIENTS_VARIABLE} is not set: npm run test:clients sets it`);
   return join(folder, ecosystem);
 }
 
