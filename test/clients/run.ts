@@ -65,7 +65,8 @@ async function main(): Promise<number> {
     }
     options = { only: values.only?.split(',') ?? [...ECOSYSTEMS], keep: values.keep ?? null };
     const unknown = options.only.filter((name) => !(ECOSYSTEMS as readonly string[]).includes(name));
-    if (unknown.length > 0) throw new Error(`no such ecosystem: ${unknown.join(', ')}; there are ${ECOSYSTEMS.join(', ')}`);
+    if (unknown.length > 0)
+      throw new Error(`no such ecosystem: ${unknown.join(', ')}; there are ${ECOSYSTEMS.join(', ')}`);
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
     return EXIT_USAGE;

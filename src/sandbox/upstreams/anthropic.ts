@@ -17,6 +17,7 @@ import {
   type SandboxAnswer,
   type Upstream,
 } from './message.ts';
+import { type ToolCall, toolCallFor } from './tool-call.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -52,12 +53,14 @@ function message(judgement: Judgement, body: Json): SandboxAnswer {
   if (typeof model !== 'string' || !Array.isArray(messages) || typeof maxTokens !== 'number') {
     return failed(judgement, 400, 'invalid_request_error', 'model, messages and max_tokens are required');
   }
-  const words = replyTo(lastText(messages));
+  const call = toolCallFor(body['tools'], messages);
+  const words = call === null ? replyTo(lastText(messages)) : [];
+  const block = call === null ? { type: 'text', text: words.join('') } : toolUse(call);
+  const stop = call === null ? 'end_turn' : 'tool_use';
   const usage = { input_tokens: messages.length, output_tokens: words.length };
   const common = { id: newId('msg_'), type: 'message', role: 'assistant', model };
   if (body['stream'] !== true) {
-    const content = [{ type: 'text', text: words.join('') }];
-    return answered(judgement, { ...common, content, stop_reason: 'end_turn', stop_sequence: null, usage });
+    return answered(judgement, { ...common, content: [block], stop_reason: stop, stop_sequence: null, usage });
   }
   const started = {
     ...common,
@@ -66,18 +69,33 @@ function message(judgement: Judgement, body: Json): SandboxAnswer {
     stop_sequence: null,
     usage: { ...usage, output_tokens: 1 },
   };
+  const deltas: readonly Json[] =
+    call === null
+      ? words.map((text) => ({ type: 'text_delta', text }))
+      : [{ type: 'input_json_delta', partial_json: JSON.stringify(call.arguments) }];
   const events: readonly Json[] = [
     { type: 'message_start', message: started },
-    { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+    {
+      type: 'content_block_start',
+      index: 0,
+      content_block: { ...block, ...(call === null ? { text: '' } : { input: {} }) },
+    },
     { type: 'ping' },
-    ...words.map((text) => ({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } })),
+    ...deltas.map((delta) => ({ type: 'content_block_delta', index: 0, delta })),
     { type: 'content_block_stop', index: 0 },
-    { type: 'message_delta', delta: { stop_reason: 'end_turn', stop_sequence: null }, usage },
+    { type: 'message_delta', delta: { stop_reason: stop, stop_sequence: null }, usage },
     { type: 'message_stop' },
   ];
   const named = events.map((event) => ({ event: String(event['type']), data: JSON.stringify(event) }));
   return eventsAnswer(judgement, named, [['request-id', newId('req_')]]);
 }
+
+const toolUse = (call: ToolCall): Json => ({
+  type: 'tool_use',
+  id: newId('toolu_'),
+  name: call.name,
+  input: call.arguments,
+});
 
 const answered = (judgement: Judgement, value: unknown): SandboxAnswer =>
   jsonAnswer(judgement, 200, value, [['request-id', newId('req_')]]);

@@ -123,7 +123,7 @@ export function replyTo(heard: string): readonly string[] {
   return `The sandbox heard: ${shown === '' ? '(nothing)' : shown}`.match(/\S+\s*/g) ?? [];
 }
 
-/** Plain text of a message content: a string, or parts of which those with `text` count. */
+/** Plain text of a message content: a string, or parts of which those with `text` count, and the results of tools. */
 export function contentText(content: unknown): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';
@@ -133,7 +133,9 @@ export function contentText(content: unknown): string {
 
 function textOf(part: unknown): string {
   if (typeof part === 'string') return part;
-  const text = typeof part === 'object' && part !== null ? (part as Record<string, unknown>)['text'] : undefined;
+  if (typeof part !== 'object' || part === null) return '';
+  const { text, type, content } = part as Record<string, unknown>;
+  if (type === 'tool_result' && typeof content === 'string') return content;
   return typeof text === 'string' ? text : '';
 }
 
@@ -144,7 +146,8 @@ export function lastText(messages: unknown): string {
   for (let i = list.length - 1; i >= 0; i--) {
     const message = list[i];
     if (typeof message !== 'object' || message === null) continue;
-    const text = contentText((message as Record<string, unknown>)['content']);
+    const { content, output } = message as Record<string, unknown>;
+    const text = contentText(content ?? output);
     if (text !== '') return text;
   }
   return '';

@@ -1,10 +1,12 @@
 /**
  * Duty: POST /v1/chat/completions and POST /v1/responses of the sandbox, whole and as a stream of events.
- * In → Out: request body → a reply that repeats what was heard.
+ * In → Out: request body → a reply that repeats what was heard, or the call of a tool that was offered.
  * Source: the event types that the `openai` npm package knows.
  */
 import { eventsAnswer, type Judgement, lastText, newId, replyTo, type SandboxAnswer } from './message.ts';
 import { openaiError, openaiFields, openaiJson } from './openai-answer.ts';
+import { callOutput, messageOutput } from './openai-output.ts';
+import { type ToolCall, toolCallFor } from './tool-call.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -12,7 +14,9 @@ export function chatCompletion(judgement: Judgement, body: Json, created: number
   const { model, messages } = body as { model?: unknown; messages?: unknown };
   if (typeof model !== 'string') return openaiError(judgement, 400, 'you must provide a model parameter', null);
   if (!Array.isArray(messages)) return openaiError(judgement, 400, "Missing required parameter: 'messages'.", null);
-  const words = replyTo(lastText(messages));
+  const call = toolCallFor(body['tools'], messages);
+  const words = call === null ? replyTo(lastText(messages)) : [];
+  const finish = call === null ? 'stop' : 'tool_calls';
   const usage = {
     prompt_tokens: messages.length,
     completion_tokens: words.length,
@@ -20,19 +24,21 @@ export function chatCompletion(judgement: Judgement, body: Json, created: number
   };
   const common = { id: newId('chatcmpl-'), created, model };
   if (body['stream'] !== true) {
-    const message = { role: 'assistant', content: words.join(''), refusal: null };
-    const choices = [{ index: 0, message, logprobs: null, finish_reason: 'stop' }];
+    const said = call === null ? { content: words.join('') } : { content: null, tool_calls: [chatCall(call)] };
+    const message = { role: 'assistant', ...said, refusal: null };
+    const choices = [{ index: 0, message, logprobs: null, finish_reason: finish }];
     return openaiJson(judgement, { ...common, object: 'chat.completion', choices, usage });
   }
-  const chunk = (delta: Json, finish: string | null): Json => ({
+  const chunk = (delta: Json, ending: string | null): Json => ({
     ...common,
     object: 'chat.completion.chunk',
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }],
+    choices: [{ index: 0, delta, logprobs: null, finish_reason: ending }],
   });
   const chunks: Json[] = [
     chunk({ role: 'assistant', content: '' }, null),
     ...words.map((content) => chunk({ content }, null)),
-    chunk({}, 'stop'),
+    ...(call === null ? [] : [chunk({ tool_calls: [{ index: 0, ...chatCall(call) }] }, null)]),
+    chunk({}, finish),
   ];
   const wanted = body['stream_options'] as { include_usage?: unknown } | null | undefined;
   if (wanted?.include_usage === true) chunks.push({ ...common, object: 'chat.completion.chunk', choices: [], usage });
@@ -40,13 +46,18 @@ export function chatCompletion(judgement: Judgement, body: Json, created: number
   return eventsAnswer(judgement, [...events, { data: '[DONE]' }], openaiFields());
 }
 
+const chatCall = (call: ToolCall): Json => ({
+  id: newId('call_'),
+  type: 'function',
+  function: { name: call.name, arguments: JSON.stringify(call.arguments) },
+});
+
 export function modelResponse(judgement: Judgement, body: Json, createdAt: number): SandboxAnswer {
   const { model, input } = body as { model?: unknown; input?: unknown };
   if (typeof model !== 'string') return openaiError(judgement, 400, "Missing required parameter: 'model'.", null);
+  const call = toolCallFor(body['tools'], input);
   const words = replyTo(lastText(input));
-  const item = { id: newId('msg_'), type: 'message', role: 'assistant' };
-  const part = (text: string): Json => ({ type: 'output_text', text, annotations: [], logprobs: [] });
-  const done = { ...item, status: 'completed', content: [part(words.join(''))] };
+  const { item, events: between } = call === null ? messageOutput(words) : callOutput(call);
   const response = (status: string, output: readonly Json[]): Json => ({
     id,
     object: 'response',
@@ -66,18 +77,12 @@ export function modelResponse(judgement: Judgement, body: Json, createdAt: numbe
     usage: status === 'completed' ? usageOf(words.length) : null,
   });
   const id = newId('resp_');
-  if (body['stream'] !== true) return openaiJson(judgement, response('completed', [done]));
-  const at = { item_id: item.id, output_index: 0, content_index: 0 };
+  if (body['stream'] !== true) return openaiJson(judgement, response('completed', [item]));
   const events: (readonly [type: string, fields: Json])[] = [
     ['response.created', { response: response('in_progress', []) }],
     ['response.in_progress', { response: response('in_progress', []) }],
-    ['response.output_item.added', { output_index: 0, item: { ...item, status: 'in_progress', content: [] } }],
-    ['response.content_part.added', { ...at, part: part('') }],
-    ...words.map((delta) => ['response.output_text.delta', { ...at, delta, logprobs: [] }] as const),
-    ['response.output_text.done', { ...at, text: words.join(''), logprobs: [] }],
-    ['response.content_part.done', { ...at, part: part(words.join('')) }],
-    ['response.output_item.done', { output_index: 0, item: done }],
-    ['response.completed', { response: response('completed', [done]) }],
+    ...between,
+    ['response.completed', { response: response('completed', [item]) }],
   ];
   const numbered = events.map(([type, fields], i) => ({
     event: type,

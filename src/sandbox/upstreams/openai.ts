@@ -9,7 +9,7 @@ import type { Clock } from '../../core/clock.ts';
 import { judgeKey } from './bearer-key.ts';
 import type { SandboxKeys } from './keys.ts';
 import { type Judgement, jsonObject, type SandboxAnswer, type Upstream } from './message.ts';
-import { openaiError, openaiJson } from './openai-answer.ts';
+import { openaiError, openaiFields, openaiJson } from './openai-answer.ts';
 import { embeddings } from './openai-embeddings.ts';
 import { OpenaiFiles } from './openai-files.ts';
 import { chatCompletion, modelResponse } from './openai-text.ts';
@@ -43,6 +43,8 @@ export function createOpenai(registry: SandboxKeys, clock: Clock): Upstream {
     if (path === '/v1/chat/completions') return chatCompletion(judgement, body, seconds);
     if (path === '/v1/responses') return modelResponse(judgement, body, seconds);
     if (path === '/v1/embeddings') return embeddings(judgement, body);
+    // Where the Agents SDK sends what it traced.
+    if (path === '/v1/traces/ingest') return { status: 204, headers: openaiFields(), pieces: [], judgement };
     return unknownUrl(judgement, method, path);
   };
 }

@@ -43,6 +43,22 @@ describe('the real Anthropic SDK against the sandbox', () => {
     expect(message.content).toMatchObject([{ text: 'The sandbox heard: good day' }]);
   });
 
+  it('calls the first tool that is offered, and answers when the tool has', async () => {
+    const schema = { type: 'object' as const, properties: { city: { type: 'string' } }, required: ['city'] };
+    const tools = [{ name: 'weather', input_schema: schema }];
+    const asked = await anthropic.messages.stream({ ...request, tools }).finalMessage();
+    expect(asked.stop_reason).toBe('tool_use');
+    const [use] = asked.content;
+    expect(use).toMatchObject({ type: 'tool_use', name: 'weather', input: { city: 'good day' } });
+    expect((await anthropic.messages.create({ ...request, tools })).content).toMatchObject([{ name: 'weather' }]);
+    const id = use?.type === 'tool_use' ? use.id : '';
+    const result = { type: 'tool_result' as const, tool_use_id: id, content: 'sunny' };
+    const told = { role: 'user' as const, content: [result] };
+    const messages = [...request.messages, { role: 'assistant' as const, content: asked.content }, told];
+    const answer = await anthropic.messages.create({ ...request, messages, tools });
+    expect(answer.content).toMatchObject([{ text: 'The sandbox heard: sunny' }]);
+  });
+
   it('lists models', async () => {
     expect((await anthropic.models.list()).data.length).toBeGreaterThan(0);
   });

@@ -34,6 +34,38 @@ describe('the real OpenAI SDK against the sandbox', () => {
     expect(completion.usage?.completion_tokens).toBeGreaterThan(0);
   });
 
+  it('calls the first tool that is offered, and answers when the tool has', async () => {
+    const parameters = {
+      type: 'object',
+      properties: { city: { type: 'string' }, days: { type: 'integer' } },
+      required: ['city'],
+    };
+    const tools = [{ type: 'function' as const, function: { name: 'weather', parameters } }];
+    const first = await openai.chat.completions.create({ model: 'gpt-5-mini', messages, tools });
+    const asked = first.choices[0];
+    expect(asked?.finish_reason).toBe('tool_calls');
+    expect(asked?.message.content).toBeNull();
+    const [call] = asked?.message.tool_calls ?? [];
+    expect(call).toMatchObject({ function: { name: 'weather', arguments: '{"city":"how are you"}' } });
+    const told = { role: 'tool' as const, tool_call_id: call?.id ?? '', content: 'sunny' };
+    const heard = [...messages, { role: 'assistant' as const, tool_calls: [call as never] }, told];
+    const second = await openai.chat.completions.create({ model: 'gpt-5-mini', messages: heard, tools });
+    expect(second.choices[0]?.message.content).toBe('The sandbox heard: sunny');
+
+    const stream = await openai.chat.completions.create({ model: 'gpt-5-mini', messages, tools, stream: true });
+    const deltas = (await Array.fromAsync(stream)).flatMap(({ choices }) => choices[0]?.delta.tool_calls ?? []);
+    expect(deltas).toMatchObject([{ index: 0, function: { name: 'weather' } }]);
+
+    const input = [{ role: 'user' as const, content: 'how are you' }];
+    const tool = { type: 'function' as const, name: 'weather', parameters, strict: null };
+    const events = await Array.fromAsync(
+      await openai.responses.create({ model: 'gpt-5', input, tools: [tool], stream: true }),
+    );
+    const ended = events.at(-1);
+    const output = ended?.type === 'response.completed' ? ended.response.output : [];
+    expect(output).toMatchObject([{ type: 'function_call', name: 'weather', arguments: '{"city":"how are you"}' }]);
+  });
+
   it('completes a chat as a stream of several events', async () => {
     const stream = await openai.chat.completions.create({
       model: 'gpt-5-mini',
