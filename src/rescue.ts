@@ -27,11 +27,13 @@ export interface Asker {
   readonly dialect?: Dialect;
   /** It takes us for its destination, so a status for proxies would mean nothing to it. */
   readonly isAtGateway?: boolean;
+  /** Many clients (Go, Java, Python) show of a refused CONNECT its status line alone. */
+  readonly readsStatusLine?: true;
 }
 
 /**
- * `s3` and `aws-query`: the XML that AWS SDKs take errors from; AWS's JSON protocols are content with a field. `grpc`: a status of
- * gRPC, which its clients take for an answer.
+ * `s3` and `aws-query`: the XML that AWS SDKs take errors from; AWS's JSON protocols take a problem document for theirs. `grpc`: a
+ * status of gRPC, which its clients take for an answer.
  */
 export type Dialect = 'problem' | 's3' | 'aws-query' | 'grpc';
 
@@ -39,7 +41,7 @@ export type Dialect = 'problem' | 's3' | 'aws-query' | 'grpc';
 export function dialectOf(head: RequestHead): Dialect {
   if (head.version === '2' && isGrpc(head.headers)) return 'grpc';
   const authorization = head.headers.get('authorization') ?? '';
-  const at = authorization.startsWith('AWS4-HMAC-SHA256 ') ? authorization.indexOf('Credential=') : -1;
+  const at = /^AWS4-(?:HMAC|ECDSA-P256)-SHA256 /.test(authorization) ? authorization.indexOf('Credential=') : -1;
   // From one place only: a pattern that may begin anywhere takes quadratic time.
   const scope = at === -1 ? null : SCOPE.exec(authorization.slice(at, at + MAX_CREDENTIAL_LENGTH));
   if (scope?.[1] === 's3') return 's3';
@@ -47,7 +49,8 @@ export function dialectOf(head: RequestHead): Dialect {
   return scope !== null && (isForm || head.query?.includes('Action=') === true) ? 'aws-query' : 'problem';
 }
 
-const SCOPE = /^Credential=[^/,]+\/[0-9]{8}\/[^/,]*\/([^/,]+)\/aws4_request/;
+/** SigV4A has no region in it. */
+const SCOPE = /^Credential=[^/,]+\/[0-9]{8}\/(?:[^/,]*\/)?([^/,]+)\/aws4_request/;
 const MAX_CREDENTIAL_LENGTH = 512;
 const PROXY_NAME = 'countersign';
 
@@ -78,11 +81,15 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
     headers.append('X-Amzn-ErrorType', code);
   }
   const framing = { kind: 'length', length: body.length } as const;
+  const isSpoken = asker.readsStatusLine === true && asker.isIdentified;
+  const reason = isSpoken ? sentenceOf(told).replace(/[^\x20-\x7e]/g, '?') : reasonPhrase(status);
   return {
-    head: { status, reason: reasonPhrase(status), version: '1.1', headers, framing, keepAlive: true },
+    head: { status, reason, version: '1.1', headers, framing, keepAlive: true },
     body: bodyOf(body),
   };
 }
+
+const sentenceOf = ({ detail, row }: Pick<Told, 'detail' | 'row'>): string => `countersign: ${row.title}: ${detail}`;
 
 /** By HTTP status; whatever else fails is 13, or 14 where the same call may succeed later. */
 const GRPC_STATUS: Readonly<Record<number, number>> = {
@@ -107,7 +114,7 @@ function grpcStatus(headers: HeaderList, failure: Denial | EgressError, row: Fai
   const status = GRPC_STATUS[row.status] ?? (row.retryable ? UNAVAILABLE : INTERNAL);
   headers.append('Content-Type', 'application/grpc');
   headers.append('Grpc-Status', String(status));
-  headers.append('Grpc-Message', percentEncoded(`countersign: ${row.title}: ${failure.detail ?? row.title}`));
+  headers.append('Grpc-Message', percentEncoded(sentenceOf({ detail: failure.detail ?? row.title, row })));
   const framing = { kind: 'length', length: 0 } as const;
   return { head: { status: 200, reason: 'OK', version: '2', headers, framing, keepAlive: true }, body: EMPTY_BODY };
 }
@@ -127,8 +134,8 @@ interface Told {
 
 function documentFor(dialect: Dialect, told: Told): Buffer {
   if (dialect === 'problem') return problem(told);
-  const { code, row, detail, id } = told;
-  const message = escapeXml(`countersign: ${row.title}: ${detail}`);
+  const { code, id } = told;
+  const message = escapeXml(sentenceOf(told));
   const error = `<Code>${code}</Code><Message>${message}</Message>`;
   const request = `<RequestId>${escapeXml(id ?? '')}</RequestId>`;
   const text =
@@ -140,18 +147,21 @@ function documentFor(dialect: Dialect, told: Told): Buffer {
 
 const escapeXml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
-/** `error` repeats the essentials in the shape that the SDKs of OpenAI and Anthropic show to their users. */
-function problem({ code, status, detail, row, id, rule }: Told): Buffer {
+/** `error` repeats the essentials in the shape that the SDKs of OpenAI and Anthropic show to their users, `message` for those of AWS. */
+function problem(told: Told): Buffer {
+  const { code, status, detail, row, id, rule } = told;
+  const message = sentenceOf(told);
   const document = {
     type: `urn:countersign:problem:${code}`,
     title: row.title,
     status,
     detail,
+    message,
     code,
     instance: id,
     rule,
     retryable: row.retryable,
-    error: { type: code, code, message: `countersign: ${row.title}: ${detail}`, request_id: id },
+    error: { type: code, code, message, request_id: id },
   };
   return Buffer.from(`${JSON.stringify(document)}\n`, 'utf8');
 }

@@ -19,7 +19,8 @@ const placeholderPairs = new WeakMap<Placeholders, KeyPair>();
 /** @throws EgressError `client_signature_invalid`. */
 export function clientPair(accessKeyId: string, placeholders: Placeholders): KeyPair {
   if (accessKeyId !== placeholders.awsAccessKeyId) {
-    const detail = 'signed with another access key than the placeholder of this workload';
+    const instead = 'let the client take its key pair from the environment that it was started with';
+    const detail = `signed with another access key than the placeholder of this workload; ${instead}`;
     throw new EgressError('client_signature_invalid', { detail });
   }
   let pair = placeholderPairs.get(placeholders);

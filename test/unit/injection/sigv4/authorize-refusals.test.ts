@@ -8,7 +8,7 @@ import { clientSigned } from './client.ts';
 describe("a signature that is not the workload's own", () => {
   it('is refused by name: another access key', async () => {
     expect(await refusal(await clientSigned({ accessKeyId: 'AKIASOMEBODYELSE0000' }))).toBe(
-      'client_signature_invalid: signed with another access key than the placeholder of this workload',
+      'client_signature_invalid: signed with another access key than the placeholder of this workload; let the client take its key pair from the environment that it was started with',
     );
   });
 
