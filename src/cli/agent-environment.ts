@@ -42,7 +42,17 @@ const BUNDLE_VARIABLES = [
   'CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE',
 ] as const;
 
-const API_KEY_VARIABLES = ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY'] as const;
+/** Of APIs that answer nobody without a key. Elsewhere a placeholder would spoil what is public (GitHub, Hugging Face). */
+const API_KEY_VARIABLES = [
+  'OPENAI_API_KEY',
+  'ANTHROPIC_API_KEY',
+  'AZURE_OPENAI_API_KEY',
+  'CO_API_KEY',
+  'GEMINI_API_KEY',
+  'GROQ_API_KEY',
+  'MISTRAL_API_KEY',
+  'OPENROUTER_API_KEY',
+] as const;
 
 const NODE_PRELOAD = fileURLToPath(new URL('./node-preload.cjs', import.meta.url));
 
@@ -79,6 +89,9 @@ export function agentVariables(facts: InstanceFacts, environment: Environment): 
     ...keys,
     AWS_ACCESS_KEY_ID: facts.awsAccessKeyId,
     AWS_SECRET_ACCESS_KEY: facts.awsSecretAccessKey,
+    ...regionVariables(environment),
+    // Of s3.amazonaws.com, where Python's SDK would look for the buckets of us-east-1, no policy of a region knows.
+    AWS_S3_US_EAST_1_REGIONAL_ENDPOINT: environment['AWS_S3_US_EAST_1_REGIONAL_ENDPOINT'] || 'regional',
     ...AWS_ALONE,
     COUNTERSIGN_SPIFFE_ID: facts.spiffeId,
   };
@@ -103,6 +116,13 @@ export function gatewayVariables(facts: GatewayFacts, environment: Environment):
     ...(isSecure ? Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, facts.bundleFile])) : {}),
     COUNTERSIGN_SPIFFE_ID: facts.spiffeId,
   };
+}
+
+/** Python's SDK and the AWS CLI of version 1 read the second name alone, most others the first. */
+function regionVariables(environment: Environment): Record<string, string> {
+  const region = environment['AWS_REGION'] || environment['AWS_DEFAULT_REGION'];
+  const own = environment['AWS_DEFAULT_REGION'] || region;
+  return region === undefined || own === undefined ? {} : { AWS_REGION: region, AWS_DEFAULT_REGION: own };
 }
 
 /** Quoted as Node splits it: on spaces outside of double quotes. */

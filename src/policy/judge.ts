@@ -178,8 +178,7 @@ function judgeRequest(hearing: Hearing, rules: readonly IndexedRule[] | null): G
   const unsafe = rule === null ? requireSafe(hearing) : null;
   if (unsafe !== null) return unsafe;
   const id = rule?.options.id ?? null;
-  if (rule?.options.action === 'deny')
-    return deny(question, 'rule_denied', id, 'a rule of the egress policy denies it');
+  if (rule?.options.action === 'deny') return deny(question, 'rule_denied', id, `it is the rule ${id}`);
   const mint = findMint(service, view);
   if (mint !== null && mint.kind === 'ambiguous') return doubt(question, mint, id);
   if (mint !== null && (rule === null || !lifts(rule, mint, view))) {
@@ -217,7 +216,7 @@ function unspeakable({ question, view: { head } }: Hearing): Denial | null {
   return null;
 }
 
-function firstMatch({ question, view, trace }: Hearing, rules: readonly IndexedRule[]): IndexedRule | Denial {
+function firstMatch({ question, service, view, trace }: Hearing, rules: readonly IndexedRule[]): IndexedRule | Denial {
   for (const rule of rules) {
     const match = view.matchesRule(rule);
     trace?.rule(rule, match);
@@ -227,7 +226,12 @@ function firstMatch({ question, view, trace }: Hearing, rules: readonly IndexedR
   if (view.head.upgrade !== undefined) {
     return deny(question, 'upgrade_denied', null, 'no rule with "upgrade: websocket" matches the request');
   }
-  return deny(question, 'rule_missing', null, 'no rule of the egress policies of the workload matches');
+  return deny(
+    question,
+    'rule_missing',
+    null,
+    `none for the Service ${service.options.name} does; "countersign explain" tells why`,
+  );
 }
 
 /** Without any policy for the workload: the safe calls of the preset; GET and HEAD where there is no preset. */

@@ -40,7 +40,7 @@ const SAID: Readonly<Record<string, Record<string, unknown>>> = {
 it.each(Object.entries(SAID))(
   '%s does what it does through the proxy, and holds no real secret',
   async (file, said) => {
-    const agent = await sandboxed.runAgent(file, true);
+    const agent = await sandboxed.runAgent(file, { byGateway: true });
     expect(agent.stderr).toBe('');
     expect(resultsOf(agent.stdout)).toMatchObject(said);
     expect(agent.secretsKnown).toBeGreaterThan(0);
@@ -103,7 +103,7 @@ it.skipIf(!hasPython)(
 const SAID_IN_REALTIME = { said: 'The sandbox heard: hello', first: 'session.created' };
 
 it('ws and the WebSocket of Node speak to a realtime model in clear', async () => {
-  const agent = await sandboxed.runAgent('realtime.ts', true);
+  const agent = await sandboxed.runAgent('realtime.ts', { byGateway: true });
   expect(agent.stderr).toBe('');
   const said = { ...SAID_IN_REALTIME, protocol: 'realtime' };
   expect(resultsOf(agent.stdout)).toMatchObject({ ws: said, node: said, refused: '403' });
@@ -135,7 +135,7 @@ describe('inside TLS', () => {
   afterAll(() => secure.close());
 
   it('the openai package speaks to a realtime model, which it does by wss alone', async () => {
-    const agent = await secure.runAgent('realtime.ts', true);
+    const agent = await secure.runAgent('realtime.ts', { byGateway: true });
     expect(agent.stderr).toBe('');
     expect(resultsOf(agent.stdout)).toMatchObject({
       openai: SAID_IN_REALTIME,

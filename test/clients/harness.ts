@@ -33,12 +33,12 @@ export interface SandboxedProxy {
     options?: { readonly env?: Record<string, string>; readonly input?: string; readonly byGateway?: boolean },
   ): Promise<Outcome>;
   /**
-   * Runs a Node program of test/clients/agents. When it prints `DONE` its memory is searched for every secret that the sandbox
-   * ever issued, then it may end.
+   * Runs a Node program of test/clients/agents, or any command. When it prints `DONE` and its pid, its memory is searched for
+   * every secret that the sandbox ever issued, then it may end.
    */
   runAgent(
-    file: string,
-    byGateway?: boolean,
+    program: string | readonly string[],
+    options?: { readonly env?: Record<string, string>; readonly byGateway?: boolean },
   ): Promise<
     Outcome & { readonly secretsFound: string[]; readonly placeholdersFound: number; readonly secretsKnown: number }
   >;
@@ -103,12 +103,14 @@ export async function openSandboxedProxy(
       child.stdin?.end(input ?? '');
       return kept(outcomeOf(child));
     },
-    runAgent: async (file, byGateway = false) => {
-      const child = spawn(
-        process.execPath,
-        command([process.execPath, join(ROOT, 'test', 'clients', 'agents', file)], byGateway),
-        { env: cleanEnvironment(folder), cwd: folder, detached: true },
-      );
+    runAgent: async (program, { env = {}, byGateway = false } = {}) => {
+      const words =
+        typeof program === 'string' ? [process.execPath, join(ROOT, 'test', 'clients', 'agents', program)] : program;
+      const child = spawn(process.execPath, command(words, byGateway), {
+        env: { ...cleanEnvironment(folder), ...env },
+        cwd: folder,
+        detached: true,
+      });
       const secrets = () => proxy.sandbox?.registry.issuedSecrets() ?? [];
       const scan = new Promise<{ secrets: string[]; placeholders: string[] }>((resolve) => {
         let text = '';
