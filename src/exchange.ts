@@ -199,7 +199,7 @@ class Ending {
   #asker(): Asker {
     const { head, tunnel } = this.#request;
     const isAtGateway = tunnel.kind === 'gateway';
-    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(head), isAtGateway };
+    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(head), isAtGateway, readsStatusLine: true };
   }
 
   async #rescue(answer: Rescue | null): Promise<void> {

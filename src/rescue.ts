@@ -27,19 +27,20 @@ export interface Asker {
   readonly dialect?: Dialect;
   /** It takes us for its destination, so a status for proxies would mean nothing to it. */
   readonly isAtGateway?: boolean;
-  /** Many clients (Go, Java, Python) show of a refused CONNECT its status line alone. */
+  /** Many clients (Go, Java, Python, npm) show of a refusal, and all of them of a refused CONNECT, the status line alone. */
   readonly readsStatusLine?: true;
 }
 
 /**
  * `s3` and `aws-query`: the XML that AWS SDKs take errors from; AWS's JSON protocols take a problem document for theirs. `grpc`: a
- * status of gRPC, which its clients take for an answer.
+ * status of gRPC, which its clients take for an answer. `text`: what git shows, which shows nothing else.
  */
-export type Dialect = 'problem' | 's3' | 'aws-query' | 'grpc';
+export type Dialect = 'problem' | 's3' | 'aws-query' | 'grpc' | 'text';
 
-/** Of whoever calls by gRPC or signs for AWS, by the service in the credential scope and the type of the body. */
+/** Of whoever calls by gRPC, is git, or signs for AWS, by the service in the credential scope and the type of the body. */
 export function dialectOf(head: RequestHead): Dialect {
   if (head.version === '2' && isGrpc(head.headers)) return 'grpc';
+  if (head.headers.get('user-agent')?.startsWith('git/') === true) return 'text';
   const authorization = head.headers.get('authorization') ?? '';
   const at = /^AWS4-(?:HMAC|ECDSA-P256)-SHA256 /.test(authorization) ? authorization.indexOf('Credential=') : -1;
   // From one place only: a pattern that may begin anywhere takes quadratic time.
@@ -76,7 +77,7 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
   const told: Told = { code, status, detail: detail ?? row.title, row, id: asker.id, rule };
   const body = isTold ? documentFor(dialect, told) : Buffer.alloc(0);
   if (body.length > 0) {
-    headers.append('Content-Type', dialect === 'problem' ? 'application/problem+json' : 'application/xml');
+    headers.append('Content-Type', MEDIA_TYPES[dialect]);
     // AWS SDKs with JSON protocols take the error's name from here (awsJson1_1, restJson1).
     headers.append('X-Amzn-ErrorType', code);
   }
@@ -88,6 +89,13 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
     body: bodyOf(body),
   };
 }
+
+const MEDIA_TYPES: Readonly<Record<Exclude<Dialect, 'grpc'>, string>> = {
+  problem: 'application/problem+json',
+  s3: 'application/xml',
+  'aws-query': 'application/xml',
+  text: 'text/plain; charset=utf-8',
+};
 
 const sentenceOf = ({ detail, row }: Pick<Told, 'detail' | 'row'>): string => `countersign: ${row.title}: ${detail}`;
 
@@ -134,6 +142,7 @@ interface Told {
 
 function documentFor(dialect: Dialect, told: Told): Buffer {
   if (dialect === 'problem') return problem(told);
+  if (dialect === 'text') return Buffer.from(`${sentenceOf(told)}\n`, 'utf8');
   const { code, id } = told;
   const message = escapeXml(sentenceOf(told));
   const error = `<Code>${code}</Code><Message>${message}</Message>`;

@@ -37,6 +37,14 @@ it('a problem document has the sentence where the AWS SDKs of JSON look for it, 
   expect(JSON.parse(String(await collectBody(body, 10_000)))).toMatchObject({ message, error: { message } });
 });
 
+it('git is told in plain text, the one type that it shows', async () => {
+  const head = { ...signed(''), headers: HeaderList.of(['user-agent', 'git/2.39.5']) };
+  expect(dialectOf(head)).toBe('text');
+  const { head: answer, body } = rescue(REFUSAL, { ...IDENTIFIED, dialect: 'text' }) ?? { body: EMPTY_BODY };
+  expect(answer?.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+  expect(String(await collectBody(body, 10_000))).toMatch(/^countersign: The AWS signature .*: not ours: <ü>\r\n\n$/);
+});
+
 describe('the dialect of an error', () => {
   const hmac = (service: string): string =>
     `AWS4-HMAC-SHA256 Credential=AKID/20260115/us-east-1/${service}/aws4_request, x`;

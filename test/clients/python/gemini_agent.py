@@ -1,9 +1,12 @@
 """google-genai: a call, a stream, with and without asyncio, and denials."""
 import asyncio
+import warnings
 
 from done import done, refusal
 from google import genai
 
+# Of what is experimental.
+warnings.simplefilter("ignore")
 CALL = {"model": "gemini-2.5-flash", "contents": "hello"}
 
 client = genai.Client()
