@@ -53,16 +53,19 @@ describe('the real OpenAI SDK against the sandbox', () => {
     expect(second.choices[0]?.message.content).toBe('The sandbox heard: sunny');
 
     const stream = await openai.chat.completions.create({ model: 'gpt-5-mini', messages, tools, stream: true });
-    const deltas = (await Array.fromAsync(stream)).flatMap(({ choices }) => choices[0]?.delta.tool_calls ?? []);
+    const deltas: unknown[] = [];
+    for await (const { choices } of stream) deltas.push(...(choices[0]?.delta.tool_calls ?? []));
     expect(deltas).toMatchObject([{ index: 0, function: { name: 'weather' } }]);
 
     const input = [{ role: 'user' as const, content: 'how are you' }];
     const tool = { type: 'function' as const, name: 'weather', parameters, strict: null };
-    const events = await Array.fromAsync(
-      await openai.responses.create({ model: 'gpt-5', input, tools: [tool], stream: true }),
-    );
-    const ended = events.at(-1);
-    const output = ended?.type === 'response.completed' ? ended.response.output : [];
+    const types: string[] = [];
+    let output: unknown;
+    for await (const event of await openai.responses.create({ model: 'gpt-5', input, tools: [tool], stream: true })) {
+      types.push(event.type);
+      if (event.type === 'response.completed') output = event.response.output;
+    }
+    expect(types).toContain('response.function_call_arguments.done');
     expect(output).toMatchObject([{ type: 'function_call', name: 'weather', arguments: '{"city":"how are you"}' }]);
   });
 
