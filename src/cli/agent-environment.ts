@@ -25,7 +25,7 @@ export interface GatewayFacts extends Pick<InstanceFacts, 'bundleFile' | 'spiffe
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Read by clients as a file of roots. NODE_EXTRA_CA_CERTS and DENO_CERT add to the store, the others replace it. */
-const BUNDLE_VARIABLES = [
+export const BUNDLE_VARIABLES = [
   'NODE_EXTRA_CA_CERTS',
   'DENO_CERT',
   'SSL_CERT_FILE',
@@ -70,6 +70,14 @@ const SECRET_VARIABLES = new Set([
   'VAULT_ADDR',
   'SSH_AUTH_SOCK',
 ]);
+
+/** By which a client would be led past the proxy, or to another file of roots, whatever the others say. */
+const WAYS_PAST = new Set(
+  [
+    'ALL_PROXY GRPC_PROXY NO_GRPC_PROXY WS_PROXY WSS_PROXY PIP_PROXY CARGO_HTTP_PROXY GLOBAL_AGENT_HTTP_PROXY',
+    'NPM_CONFIG_PROXY NPM_CONFIG_HTTPS_PROXY NPM_CONFIG_NOPROXY NPM_CONFIG_CA',
+  ].flatMap((names) => names.split(' ')),
+);
 
 /** `environment` is the user's: options that are there already stay. */
 export function agentVariables(facts: InstanceFacts, environment: Environment): Record<string, string> {
@@ -153,10 +161,19 @@ function javaOptions({ proxyUrl, javaTrustStore }: InstanceFacts, present: strin
   return present.includes(added) ? present : `${present} ${added}`.trimStart();
 }
 
-/** Names of the user's variables that an agent must not inherit. */
-export function withheldVariables(environment: Environment, kept: readonly string[]): string[] {
+const isSecret = (name: string): boolean => SECRET_NAME.test(name) || SECRET_VARIABLES.has(name);
+/** Most of them are read in both cases. */
+const leadsPast = (name: string): boolean => WAYS_PAST.has(name.toUpperCase()) || name === 'NPM_CONFIG_CAFILE';
+
+/** Names of the user's variables that an agent must not inherit beside those that it is given. */
+export function withheldVariables(
+  environment: Environment,
+  kept: readonly string[],
+  given: Readonly<Record<string, string>>,
+): string[] {
+  const isProxied = 'HTTPS_PROXY' in given;
   return Object.keys(environment)
-    .filter((name) => (SECRET_NAME.test(name) || SECRET_VARIABLES.has(name)) && !kept.includes(name))
+    .filter((name) => (isSecret(name) || (isProxied && leadsPast(name))) && !kept.includes(name))
     .sort();
 }
 
@@ -166,7 +183,7 @@ export function agentEnvironment(
   variables: Readonly<Record<string, string>>,
   kept: readonly string[],
 ): Record<string, string> {
-  const withheld = new Set(withheldVariables(environment, kept));
+  const withheld = new Set(withheldVariables(environment, kept, variables));
   const inherited = Object.entries(environment).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !withheld.has(entry[0]),
   );

@@ -2,6 +2,7 @@
 import { withheldVariables } from './agent-environment.ts';
 import { type Command, durationOption, EXIT, type Given, type Terminal, UsageError } from './command.ts';
 import { GATEWAY_OPTION, type HeldInstance, holdInstance, variablesFor, WORKLOAD_OPTIONS } from './held-instance.ts';
+import { missingRoots } from './own-roots.ts';
 
 /** A shell is used for a day's work, and nobody extends what it holds. */
 const DEFAULT_TTL = '8h';
@@ -29,7 +30,12 @@ export const env: Command = {
     const ttl = durationOption(given, 'ttl') ?? DEFAULT_TTL;
     const held = await holdInstance(terminal, given, { ttl, mayStart: false, name: 'countersign env' });
     const variables = await variablesOf(terminal, given, held);
-    const taken = withheldVariables(terminal.environment, []).filter((name) => !(name in variables));
+    const missing = missingRoots(terminal, variables['SSL_CERT_FILE'] ?? null).length;
+    if (missing > 0)
+      terminal.complain(
+        `countersign: ${missing} of your own roots ${missing === 1 ? 'is' : 'are'} not in the bundle of the proxy; start it with the variables that name them, or use countersign run\n`,
+      );
+    const taken = withheldVariables(terminal.environment, [], variables).filter((name) => !(name in variables));
     if (given.flag('json')) terminal.write(`${JSON.stringify({ set: variables, unset: taken }, null, 2)}\n`);
     else terminal.write(shell === 'fish' ? fishText(variables, taken) : shText(variables, taken));
     return EXIT.ok;
@@ -39,7 +45,7 @@ export const env: Command = {
 /** An instance that nobody is told of does not stay. @throws CommandError */
 async function variablesOf(terminal: Terminal, given: Given, held: HeldInstance): Promise<Record<string, string>> {
   try {
-    return variablesFor(held, given, terminal.environment);
+    return variablesFor(held.answer, given, terminal.environment);
   } catch (thrown) {
     await held.end();
     throw thrown;

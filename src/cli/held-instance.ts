@@ -6,8 +6,8 @@ import type { InstanceAnswer, RunningProxy } from '../app.ts';
 import type { Client } from '../client/client.ts';
 import { agentVariables, gatewayVariables } from './agent-environment.ts';
 import { CommandError, EXIT, type Given, type Option, type Terminal } from './command.ts';
+import { ownRootFiles } from './own-roots.ts';
 import { adminSocket, CONFIG_OPTIONS, configPaths, defaultStateDirectory, SOCKET_OPTION } from './settings.ts';
-import { userRootFiles } from './start.ts';
 import { workerProgram } from './worker.ts';
 
 export const WORKLOAD_OPTIONS: readonly Option[] = [
@@ -23,7 +23,7 @@ export const GATEWAY_OPTION: Option = {
 
 /** The variables of that way. @throws CommandError where the proxy has no gateway. */
 export function variablesFor(
-  { answer }: HeldInstance,
+  answer: InstanceAnswer,
   given: Given,
   environment: Terminal['environment'],
 ): Record<string, string> {
@@ -99,7 +99,7 @@ async function startForThis(
     ownUid: terminal.uid,
     takeVariable: terminal.takeVariable,
     workerProgram: workerProgram(terminal),
-    userRootFiles: userRootFiles(terminal),
+    userRootFiles: ownRootFiles(terminal),
     // The command owns the terminal; only what went wrong is worth a line there.
     log: () => {},
   });

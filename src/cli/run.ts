@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { agentEnvironment, withheldVariables } from './agent-environment.ts';
 import { type Command, CommandError, durationOption, EXIT, type Terminal, UsageError } from './command.ts';
 import { GATEWAY_OPTION, holdInstance, keepAlive, variablesFor, WORKLOAD_OPTIONS } from './held-instance.ts';
+import { joinRoots } from './own-roots.ts';
 
 export const run: Command = {
   name: 'run',
@@ -39,13 +40,17 @@ export const run: Command = {
     const held = await holdInstance(terminal, given, { ttl, mayStart: true, name: 'countersign run' });
     // A given time is a limit. Without one the instance outlives a killed `run` by no more than its short default.
     const letGo = ttl === null ? keepAlive(held, (words) => terminal.complain(`countersign: ${words}\n`)) : () => {};
+    const roots = joinRoots(terminal, held.answer.bundleFile);
     try {
       const kept = given.values('keep');
-      if (!given.flag('quiet')) announce(terminal, held.answer.spiffeId, withheldVariables(terminal.environment, kept));
-      const variables = variablesFor(held, given, terminal.environment);
+      const answer = { ...held.answer, bundleFile: roots.file };
+      const variables = variablesFor(answer, given, terminal.environment);
+      const withheld = withheldVariables(terminal.environment, kept, variables);
+      if (!given.flag('quiet')) announce(terminal, answer.spiffeId, withheld);
       return await runChild(terminal, command, args, agentEnvironment(terminal.environment, variables, kept));
     } finally {
       letGo();
+      roots.remove();
       await held.end();
     }
   },

@@ -1,5 +1,6 @@
 /** Duty: `countersign start`: the proxy in the foreground, until a signal ends it. */
 import { type Command, EXIT, type Signal, type Terminal } from './command.ts';
+import { ownRootFiles } from './own-roots.ts';
 import { CONFIG_OPTIONS, defaultStateDirectory, requiredConfigPaths } from './settings.ts';
 import { refuseUnsafeEnvironment } from './unsafe-environment.ts';
 import { workerProgram } from './worker.ts';
@@ -30,7 +31,7 @@ export const start: Command = {
       ownUid: terminal.uid,
       takeVariable: terminal.takeVariable,
       workerProgram: workerProgram(terminal),
-      userRootFiles: userRootFiles(terminal),
+      userRootFiles: ownRootFiles(terminal),
       log: (line) => terminal.complain(line),
     });
     terminal.onCrash(() => {
@@ -53,11 +54,6 @@ export const start: Command = {
     return EXIT.ok;
   },
 };
-
-/** Bundles that the user's programs trust already, to be joined with the issuing CA. */
-export function userRootFiles(terminal: Terminal): string[] {
-  return ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'].flatMap((name) => terminal.environment[name] ?? []);
-}
 
 function untilSignal(terminal: Terminal, reload: () => void): { readonly signal: Promise<Signal>; stop(): void } {
   let stop = (): void => {};

@@ -13,7 +13,9 @@ import { parseArgs } from 'node:util';
 import { CLIENTS_VARIABLE, endInstalls, type Preparation } from './preparation.ts';
 
 /** Each has a folder beside this file. */
-const ECOSYSTEMS = ['python', 'tools', 'node', 'go', 'java'] as const;
+const ECOSYSTEMS = ['python', 'tools', 's3', 'node', 'go', 'java'] as const;
+/** Ecosystem → another whose clients its suites use as well. */
+const NEEDS: Readonly<Record<string, string>> = { s3: 'python' };
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 64;
@@ -63,7 +65,9 @@ async function main(): Promise<number> {
       process.stdout.write(HELP);
       return 0;
     }
-    options = { only: values.only?.split(',') ?? [...ECOSYSTEMS], keep: values.keep ?? null };
+    const named = values.only?.split(',') ?? [...ECOSYSTEMS];
+    const only = [...new Set(named.flatMap((name) => [name, ...(NEEDS[name] === undefined ? [] : [NEEDS[name]])]))];
+    options = { only, keep: values.keep ?? null };
     const unknown = options.only.filter((name) => !(ECOSYSTEMS as readonly string[]).includes(name));
     if (unknown.length > 0)
       throw new Error(`no such ecosystem: ${unknown.join(', ')}; there are ${ECOSYSTEMS.join(', ')}`);
@@ -86,7 +90,7 @@ async function runIn(
   { only, keep }: { readonly only: readonly string[]; readonly keep: string | null },
 ): Promise<number> {
   const folder = keep === null ? join(scratch, 'clients') : resolve(keep);
-  const preparations = await Promise.all(only.map(loadPreparation));
+  const preparations = await Promise.all(only.filter(isWritten).map(loadPreparation));
   const outcomes = await Promise.all(preparations.map((preparation) => prepared(preparation, folder)));
   if (interrupted) return EXIT_INTERRUPTED;
   const ready = preparations.filter((_, i) => outcomes[i] === true);
@@ -94,7 +98,11 @@ async function runIn(
   const failed = files.length > 0 && (await runSuites(files, folder, scratch)) !== 0;
   if (interrupted) return EXIT_INTERRUPTED;
   if (failed) return EXIT_FAILED;
-  return ready.length === only.length ? 0 : EXIT_UNAVAILABLE;
+  return ready.length === preparations.length ? 0 : EXIT_UNAVAILABLE;
+}
+
+function isWritten(ecosystem: string): boolean {
+  return existsSync(new URL(`./${ecosystem}/prepare.ts`, import.meta.url));
 }
 
 async function loadPreparation(ecosystem: string): Promise<Preparation> {

@@ -1,7 +1,6 @@
 /**
  * Duty: an S3 that others wrote (versitygw) behind the proxy: AWS SDK for JavaScript, boto3 and hand-made uploads, every signature,
  *   chunk and checksum verified by code that is not ours.
- * Holds: runs where VERSITYGW_BIN names the program, and boto3 where BOTO3_PYTHON names a Python that has it: s3-server.sh sets both.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -33,18 +32,14 @@ import { signRequest } from '../../src/sandbox/upstreams/aws/sign.ts';
 import { signedChunksOf } from '../unit/injection/sigv4/chunk-client.ts';
 import { openProxyWorld, type ProxyWorld } from '../wire/proxy-world.ts';
 import { TestCa } from '../wire/upstream-world.ts';
-
-const PROGRAM = process.env['VERSITYGW_BIN'];
-const PYTHON = process.env['BOTO3_PYTHON'];
-if (PROGRAM === undefined)
-  process.stdout.write('skipped: no S3 server (run test/clients/s3-server.sh, which needs Go)\n');
+import { clientsFolder, isUnprepared, suiteName } from './preparation.ts';
 
 const HOST = 's3.us-east-1.amazonaws.com';
 const KEY = { AccessKeyId: 'AKIAVERSITYGWTEST001', SecretAccessKey: 'versitygw/secret+access/key/0123456789ab' };
 const Bucket = 'made-by-the-test';
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-describe.skipIf(PROGRAM === undefined)('an S3 server of another house', () => {
+describe.skipIf(isUnprepared)(suiteName('an S3 server of another house'), () => {
   let folder: string;
   let ca: TestCa;
   let server: ChildProcess;
@@ -82,7 +77,10 @@ describe.skipIf(PROGRAM === undefined)('an S3 server of another house', () => {
       join(folder, 'meta'),
       join(folder, 'data'),
     ];
-    server = spawn(PROGRAM ?? '', words, { stdio: 'ignore', env: { PATH: process.env['PATH'] ?? '' } });
+    server = spawn(join(clientsFolder('s3'), 'versitygw'), words, {
+      stdio: 'ignore',
+      env: { PATH: process.env['PATH'] ?? '' },
+    });
     while (!(await isListening(port))) await new Promise((resolve) => setTimeout(resolve, 50));
     world = await openProxyWorld('{}', (policy, place) => {
       writeFileSync(join(place, 's3-root.pem'), ca.cert);
@@ -244,31 +242,31 @@ describe.skipIf(PROGRAM === undefined)('an S3 server of another house', () => {
     expect(Metadata).toEqual({ note: 'from the query' });
   });
 
-  it.skipIf(PYTHON === undefined)(
-    'boto3 writes and reads: bytes, a file, parts, odd keys, a presigned URL',
-    { timeout: 120_000 },
-    async () => {
-      const { port: proxyPort } = new URL(world.proxy.proxyUrl);
-      const env = {
-        PATH: process.env['PATH'] ?? '',
-        HTTPS_PROXY: `http://${world.instance.id}:${world.instance.token}@127.0.0.1:${proxyPort}`,
-        AWS_CA_BUNDLE: world.proxy.bundleFile,
-        SSL_CERT_FILE: world.proxy.bundleFile,
-        AWS_ACCESS_KEY_ID: world.instance.awsAccessKeyId,
-        AWS_SECRET_ACCESS_KEY: world.instance.awsSecretAccessKey,
-        AWS_EC2_METADATA_DISABLED: 'true',
-        BUCKET: Bucket,
-      };
-      // Not at once: the proxy lives in this process.
-      const { stdout, stderr } = await promisify(execFile)(PYTHON ?? '', ['-c', BOTO3], {
+  it('boto3 writes and reads: bytes, a file, parts, odd keys, a presigned URL', { timeout: 120_000 }, async () => {
+    const { port: proxyPort } = new URL(world.proxy.proxyUrl);
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      HTTPS_PROXY: `http://${world.instance.id}:${world.instance.token}@127.0.0.1:${proxyPort}`,
+      AWS_CA_BUNDLE: world.proxy.bundleFile,
+      SSL_CERT_FILE: world.proxy.bundleFile,
+      AWS_ACCESS_KEY_ID: world.instance.awsAccessKeyId,
+      AWS_SECRET_ACCESS_KEY: world.instance.awsSecretAccessKey,
+      AWS_EC2_METADATA_DISABLED: 'true',
+      BUCKET: Bucket,
+    };
+    // Not at once: the proxy lives in this process.
+    const { stdout, stderr } = await promisify(execFile)(
+      join(clientsFolder('python'), 'bin', 'python'),
+      ['-c', BOTO3],
+      {
         env,
         cwd: folder,
         timeout: 110_000,
-      });
-      expect(stderr).toBe('');
-      expect(stdout).toBe('True True True True True\n');
-    },
-  );
+      },
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toBe('True True True True True\n');
+  });
 
   function ask(
     method: string,

@@ -41,6 +41,25 @@ describe('what an agent is given', () => {
     expect(variables[name]).toBe(FACTS.bundleFile);
   });
 
+  it('gives a region under both names, and keeps the boto3 of us-east-1 to the host of its region', () => {
+    const named = (own: Record<string, string>) => {
+      const { AWS_REGION, AWS_DEFAULT_REGION } = agentVariables(FACTS, own);
+      return [AWS_REGION, AWS_DEFAULT_REGION];
+    };
+    expect(named({ AWS_REGION: 'eu-west-1' })).toEqual(['eu-west-1', 'eu-west-1']);
+    expect(named({ AWS_DEFAULT_REGION: 'eu-west-1' })).toEqual(['eu-west-1', 'eu-west-1']);
+    expect(named({ AWS_REGION: 'a', AWS_DEFAULT_REGION: 'b' })).toEqual(['a', 'b']);
+    expect(named({})).toEqual([undefined, undefined]);
+    expect(variables['AWS_S3_US_EAST_1_REGIONAL_ENDPOINT']).toBe('regional');
+    const legacy = { AWS_S3_US_EAST_1_REGIONAL_ENDPOINT: 'legacy' };
+    expect(agentVariables(FACTS, legacy)).toMatchObject(legacy);
+  });
+
+  it('gives the placeholder to APIs that answer nobody without a key', () => {
+    for (const name of ['OPENAI', 'ANTHROPIC', 'AZURE_OPENAI', 'CO', 'GEMINI', 'GROQ', 'MISTRAL', 'OPENROUTER'])
+      expect(variables[`${name}_API_KEY`]).toBe(FACTS.apiKey);
+  });
+
   it('gives proxy and trust store to Java, and no token, which every JVM would print', () => {
     const options = variables['JAVA_TOOL_OPTIONS'] ?? '';
     expect(options).toContain('-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=10080');
@@ -103,9 +122,31 @@ describe('what an agent is not given', () => {
   };
 
   it('a variable that holds a secret, or the way to one', () => {
-    expect(withheldVariables({ ...secrets, PATH: '/bin', TOKENIZER: 'x' }, [])).toEqual(Object.keys(secrets).sort());
+    expect(withheldVariables({ ...secrets, PATH: '/bin', TOKENIZER: 'x' }, [], {})).toEqual(
+      Object.keys(secrets).sort(),
+    );
     const values = Object.values(agentEnvironment(secrets, agentVariables(FACTS, secrets), []));
     expect(Object.values(secrets).filter((secret) => values.includes(secret))).toEqual([]);
+  });
+
+  it('a way past the proxy, or past its roots', () => {
+    const ways = {
+      ALL_PROXY: 'socks5://other:1080',
+      all_proxy: 'socks5://other:1080',
+      CARGO_HTTP_PROXY: 'other:1',
+      NPM_CONFIG_CAFILE: '/other.pem',
+      PIP_PROXY: 'other:1',
+      grpc_proxy: 'http://other:1',
+      no_grpc_proxy: '*',
+      npm_config_https_proxy: 'http://other:1',
+      wss_proxy: 'http://other:1',
+    };
+    const given = agentVariables(FACTS, {});
+    expect(withheldVariables(ways, [], given)).toEqual(Object.keys(ways).sort());
+    expect(withheldVariables(ways, ['PIP_PROXY'], given)).not.toContain('PIP_PROXY');
+    expect(agentEnvironment({ https_proxy: 'http://other:1' }, given, [])['https_proxy']).toBe(FACTS.proxyUrl);
+    // By the gateway, the user's other calls go the user's ways.
+    expect(withheldVariables(ways, [], { OPENAI_BASE_URL: 'http://127.0.0.1:1/openai' })).toEqual([]);
   });
 
   it('unless it is kept by name', () => {

@@ -1,0 +1,31 @@
+/**
+ * Duty: versitygw, an S3 server that others wrote, built from the versions of go.mod and the sums of go.sum. boto3 is Python's.
+ * Holds: modules and objects are kept below the folder; nothing is resolved anew.
+ */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { install, type Preparation } from '../preparation.ts';
+
+const LOCK = fileURLToPath(new URL('.', import.meta.url));
+
+export const PREPARATION: Preparation = {
+  ecosystem: 's3',
+  tools: ['go'],
+  suites: ['test/clients/s3-server.test.ts'],
+  prepare: (folder) =>
+    install(
+      ['go', 'build', '-C', LOCK, '-o', join(folder, 'versitygw'), 'github.com/versity/versitygw/cmd/versitygw'],
+      {
+        folder,
+        env: {
+          // -modcacherw: else the folder cannot be removed by who is not root.
+          GOFLAGS: '-mod=readonly -modcacherw -trimpath -buildvcs=false -ldflags=-w',
+          GOWORK: 'off',
+          GOTOOLCHAIN: 'local',
+          CGO_ENABLED: '0',
+          GOPATH: join(folder, 'path'),
+          GOCACHE: join(folder, 'cache'),
+        },
+      },
+    ),
+};
