@@ -1,4 +1,4 @@
-/** pip and npm, unchanged: they install from registries that want a key, which the proxy puts in. */
+/** pip, uv and npm, unchanged: they install from registries that want a key, which the proxy puts in. */
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
@@ -21,7 +21,7 @@ interface Registries {
   readonly asked: { readonly host: string; readonly path: string; readonly authorization: string }[];
 }
 
-describe.skipIf(isUnprepared)(suiteName('pip and npm'), () => {
+describe.skipIf(isUnprepared)(suiteName('pip, uv and npm'), () => {
   let ca: TestCa;
   let registries: Registries;
   let sandboxed: SandboxedProxy;
@@ -44,7 +44,7 @@ describe.skipIf(isUnprepared)(suiteName('pip and npm'), () => {
     );
   });
   afterAll(async () => {
-    for (const name of ['python', 'node_modules', '.npm', '.cache'])
+    for (const name of ['python', 'by-uv', 'node_modules', '.npm', '.cache'])
       rmSync(join(sandboxed.folder, name), { recursive: true, force: true });
     await sandboxed?.close();
     registries?.server.closeAllConnections();
@@ -71,6 +71,18 @@ describe.skipIf(isUnprepared)(suiteName('pip and npm'), () => {
     const [user, password] = Buffer.from(key.slice('Basic '.length), 'base64').toString().split(':');
     expect(user).toBe('__token__');
     expect(sandboxed.proxy.sandbox?.registry.issuedSecrets()).toContain(password);
+  });
+
+  it('uv installs it too', { timeout: 60_000 }, async () => {
+    const uv = join(clientsFolder('python'), 'bin', 'uv');
+    const words = ['pip', 'install', '--no-cache', '--target', 'by-uv', ...PIP_INDEX];
+    const { code, stderr } = await sandboxed.run([uv, ...words, 'countersign-tiny']);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('+ countersign-tiny==1.0');
+    const denied = await sandboxed.run([uv, ...words, 'countersign-hidden']);
+    expect(denied.code).not.toBe(0);
+    // It says the number alone, as it does of everybody's refusal.
+    expect(denied.stderr).toContain('returned a 403 Forbidden error');
   });
 
   it('npm installs a package', { timeout: 60_000 }, async () => {

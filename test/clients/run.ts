@@ -15,7 +15,7 @@ import { CLIENTS_VARIABLE, endInstalls, type Preparation } from './preparation.t
 /** Each has a folder beside this file. */
 const ECOSYSTEMS = ['python', 'tools', 's3', 'node', 'go', 'java'] as const;
 /** Ecosystem → another whose clients its suites use as well. */
-const NEEDS: Readonly<Record<string, string>> = { s3: 'python' };
+const NEEDS: Readonly<Record<string, string>> = { s3: 'python', tools: 'python' };
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 64;
