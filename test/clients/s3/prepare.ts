@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { install, type Preparation } from '../preparation.ts';
 
+const PROGRAM = 'github.com/versity/versitygw/cmd/versitygw';
 const LOCK = fileURLToPath(new URL('.', import.meta.url));
 
 export const PREPARATION: Preparation = {
@@ -13,19 +14,17 @@ export const PREPARATION: Preparation = {
   tools: ['go'],
   suites: ['test/clients/s3-server.test.ts'],
   prepare: (folder) =>
-    install(
-      ['go', 'build', '-C', LOCK, '-o', join(folder, 'versitygw'), 'github.com/versity/versitygw/cmd/versitygw'],
-      {
-        folder,
-        env: {
-          // -modcacherw: else the folder cannot be removed by who is not root.
-          GOFLAGS: '-mod=readonly -modcacherw -trimpath -buildvcs=false -ldflags=-w',
-          GOWORK: 'off',
-          GOTOOLCHAIN: 'local',
-          CGO_ENABLED: '0',
-          GOPATH: join(folder, 'path'),
-          GOCACHE: join(folder, 'cache'),
-        },
+    // Without optimizing.
+    install(['go', 'build', '-C', LOCK, '-gcflags=all=-N -l', '-o', join(folder, 'versitygw'), PROGRAM], {
+      folder,
+      env: {
+        // -modcacherw: else the folder cannot be removed by who is not root.
+        GOFLAGS: '-mod=readonly -modcacherw -trimpath -buildvcs=false -ldflags=-w',
+        GOWORK: 'off',
+        GOTOOLCHAIN: 'local',
+        CGO_ENABLED: '0',
+        GOPATH: join(folder, 'path'),
+        GOCACHE: join(folder, 'cache'),
       },
-    ),
+    }),
 };
