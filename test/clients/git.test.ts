@@ -28,7 +28,7 @@ describe.skipIf(isUnprepared)(suiteName('git'), () => {
     const { port } = git.server.address() as AddressInfo;
     sandboxed = await openSandboxedProxy(
       policyWithUpstreams({
-        rootPem: ca.cert,
+        rootFile: ca.certFile,
         upstreams: [{ name: 'git', host: 'git.test', port }],
         injections: { git: '{ basic: { username: x-access-token } }' },
         rules: [

@@ -32,7 +32,7 @@ describe.skipIf(isUnprepared)(suiteName('pip, uv and npm'), () => {
     const { port } = registries.server.address() as AddressInfo;
     sandboxed = await openSandboxedProxy(
       policyWithUpstreams({
-        rootPem: ca.cert,
+        rootFile: ca.certFile,
         upstreams: ['pip', 'npm'].map((name) => ({ name, host: `${name}.test`, port })),
         injections: { pip: '{ basic: { username: __token__ } }', npm: '{ bearer: {} }' },
         rules: [

@@ -27,7 +27,7 @@ describe.skipIf(isUnprepared)(suiteName("Python's HTTP clients, google-genai and
     await new Promise<void>((resolve) => gemini.listen(0, '127.0.0.1', resolve));
     sandboxed = await openSandboxedProxy(
       policyWithUpstreams({
-        rootPem: ca.cert,
+        rootFile: ca.certFile,
         upstreams: [
           { name: 'gemini', host: GEMINI, port: (gemini.address() as AddressInfo).port, provider: 'gemini' },
           { name: 'grpc', host: 'grpc.test', port: grpc.port },

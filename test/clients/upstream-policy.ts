@@ -1,8 +1,4 @@
 /** Duty: the quickstart policy with Services more, which a test serves itself; their key is that of the quickstart's in-house API. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
 export interface TestUpstream {
   /** Of its Service, too. */
   readonly name: string;
@@ -13,7 +9,7 @@ export interface TestUpstream {
 
 export interface UpstreamPolicy {
   /** Verifies the certificates of all of them. */
-  readonly rootPem: string;
+  readonly rootFile: string;
   readonly upstreams: readonly TestUpstream[];
   /** Service → `propagation.injection`, for those that get a key. */
   readonly injections: Readonly<Record<string, string>>;
@@ -22,9 +18,7 @@ export interface UpstreamPolicy {
 }
 
 /** For `openSandboxedProxy`. */
-export function policyWithUpstreams({ rootPem, upstreams, injections, rules }: UpstreamPolicy) {
-  const rootFile = join(mkdtempSync(join(tmpdir(), 'countersign-root-')), 'root.pem');
-  writeFileSync(rootFile, rootPem);
+export function policyWithUpstreams({ rootFile, upstreams, injections, rules }: UpstreamPolicy) {
   const resolve = upstreams.map(({ host, port }) => `{ host: ${host}, address: 127.0.0.1, dialPort: ${port} }`);
   const services = upstreams.map(({ name, host, provider = 'none' }) =>
     documentOf('Service', name, `{ addresses: [{ address: ${host} }], provider: ${provider} }`),

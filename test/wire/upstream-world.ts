@@ -31,6 +31,8 @@ export interface Pair {
 export class TestCa {
   readonly cert: string;
   readonly #directory = mkdtempSync(join(tmpdir(), 'upstream-ca-'));
+  /** With `cert`, until `remove`. */
+  readonly certFile = join(this.#directory, 'ca.crt');
   #count = 0;
 
   constructor(name: string) {
