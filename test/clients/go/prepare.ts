@@ -1,0 +1,27 @@
+/**
+ * Duty: one program of Go with its SDKs, built from the versions of go.mod and the sums of go.sum.
+ * Holds: modules and objects are kept below the folder; nothing is resolved anew.
+ */
+import { fileURLToPath } from 'node:url';
+import { install, type Preparation } from '../preparation.ts';
+
+const SOURCE = fileURLToPath(new URL('.', import.meta.url));
+
+export const PREPARATION: Preparation = {
+  ecosystem: 'go',
+  tools: ['go'],
+  prepare: (folder) =>
+    install(['go', 'build', '-C', SOURCE, '-o', `${folder}/agent`, '.'], {
+      folder,
+      env: {
+        // -modcacherw: else the folder cannot be removed by who is not root.
+        GOFLAGS: '-mod=readonly -modcacherw -trimpath -buildvcs=false -ldflags=-w',
+        GOWORK: 'off',
+        GOTOOLCHAIN: 'local',
+        CGO_ENABLED: '0',
+        GOPATH: `${folder}/path`,
+        GOCACHE: `${folder}/cache`,
+      },
+    }),
+  suites: ['test/clients/go.test.ts'],
+};
