@@ -1,7 +1,7 @@
 /**
  * Duty: the canonical request, from what stands on the wire.
  * In → Out: method, canonical path and query, raw fields, payload hash → text; with a secret field → the text around its value.
- * Holds: nothing is decoded, so what is signed is what is sent. Wire text is Latin-1, one character one byte.
+ * Holds: nothing is decoded but slashes, so what is signed is what is sent. Wire text is Latin-1, one character one byte.
  * Source: AWS SigV4, "Create a canonical request"; S3 API, sigv4-header-based-auth (no normalisation, encoded once).
  * Not here: which headers are signed (sign.ts); the payload's hash (payload-mode.ts).
  */
@@ -10,9 +10,10 @@ import type { Field } from '../../core/headers.ts';
 import { allocateSecretBytes, type Secret } from '../../core/secret.ts';
 
 /**
- * `raw`: as received (S3). `single`: dot segments and empty ones taken out. `double`: that, then encoded once more.
+ * `raw`: as received (S3). `slashed`: that, with escaped slashes as slashes, for S3 reads keys, in which they are the same; the SDK for
+ * Java signs `//` and sends `/%2F`. `single`: dot segments and empty ones taken out. `double`: that, then encoded once more.
  */
-export type PathEncoding = 'raw' | 'single' | 'double';
+export type PathEncoding = 'raw' | 'slashed' | 'single' | 'double';
 
 export interface CanonicalInput {
   readonly method: string;
@@ -82,6 +83,7 @@ function hashInPieces(before: string, after: string | null, secret: Secret | nul
 
 export function canonicalPath(path: string, encoding: PathEncoding): string {
   if (encoding === 'raw') return path === '' ? '/' : path;
+  if (encoding === 'slashed') return path.replaceAll(/%2f/gi, '/');
   const normal = normalizePath(path);
   return encoding === 'single' ? normal : encodeAgain(normal);
 }

@@ -19,7 +19,7 @@ import { stringToSign } from './string-to-sign.ts';
 
 const AMZ_DATE = /^[0-9]{8}T[0-9]{6}Z$/;
 // S3 Control is signed either way, depending on the SDK.
-const S3_ENCODINGS: readonly PathEncoding[] = ['raw', 'double'];
+const S3_ENCODINGS: readonly PathEncoding[] = ['raw', 'slashed', 'double'];
 const ENCODINGS: readonly PathEncoding[] = ['double', 'single'];
 /** As AWS has it. */
 const MAX_AHEAD_MS = 15 * 60_000;
@@ -58,7 +58,7 @@ export function verifyClientSignature(
   let tried: string | null = null;
   for (const encoding of isS3(scope) ? S3_ENCODINGS : ENCODINGS) {
     const path = canonicalPath(of, encoding);
-    if (path === tried) break;
+    if (path === tried) continue;
     tried = path;
     const canonical = canonicalRequest({
       method: head.method,

@@ -1,7 +1,7 @@
 /**
  * Duty: SigV4's texts, computed anew from what is on the wire.
  * In → Out: raw path, raw query, header values → canonical request, string to sign, signing key, signature.
- * Holds: nothing is decoded; independent of the proxy's own signer, which it is there to check.
+ * Holds: nothing is decoded but slashes in keys of S3; independent of the proxy's own signer, which it is there to check.
  * Source: AWS General Reference, "Create a signed AWS API request".
  * Not here: what a signature must cover (verify-sigv4.ts).
  */
@@ -31,7 +31,9 @@ export const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49
 export const sha256Hex = (bytes: Uint8Array | string): string => hash('sha256', bytes, 'hex');
 
 export function canonicalRequest(input: CanonicalInput): string {
-  const path = input.service === 's3' || input.service === 's3express' ? input.path : encodeAgain(foldPath(input.path));
+  const isS3 = input.service === 's3' || input.service === 's3express';
+  // S3 reads the key first, and a slash in it is one however it was sent.
+  const path = isS3 ? input.path.replaceAll(/%2F/gi, '/') : encodeAgain(foldPath(input.path));
   const fields = input.signed.map(({ name, values }) => `${name}:${values.map(folded).join(',')}\n`).join('');
   const names = input.signed.map(({ name }) => name).join(';');
   return [input.method, path, sortedQuery(input.query), fields, names, input.payloadHash].join('\n');

@@ -98,6 +98,19 @@ describe('a request signed with the placeholder pair', () => {
     }
   });
 
+  it('is signed for the key that S3 reads, where the client signs a slash and sends it escaped', async () => {
+    const signed = await clientSigned({ path: '/bucket/a//../b%2Bc' });
+    for (const path of ['/bucket/a/%2F../b%2Bc', '/bucket/a%2f/../b%2Bc']) {
+      const result = await inject({ ...signed, headers: signed.headers.copy(), path, target: path });
+      expect(result.head.path).toBe(path);
+      const read = { ...result.head, path: signed.path };
+      expect(awsAccepts(read, result.secretFields, REAL.secretAccessKey, EMPTY)).toBe(true);
+    }
+    // Elsewhere an escaped slash is no slash.
+    const other = await clientSigned({ service: 'dynamodb', path: '/a/b' });
+    expect(await refusal({ ...other, path: '/a%2Fb', target: '/a%2Fb' })).toMatch(/^client_signature_invalid/);
+  });
+
   it('is named in the audit with scope and payload mode', async () => {
     expect((await inject(await clientSigned())).injected).toBe('sigv4 s3/us-east-1 signed-payload');
   });
