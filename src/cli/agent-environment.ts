@@ -142,6 +142,8 @@ function nodeOptions(present: string): string {
 /**
  * Java reads neither HTTPS_PROXY nor a PEM file. The token is not here: every JVM repeats this variable on standard error, and
  * the JDK's clients take proxy credentials from an Authenticator alone. Basic in CONNECT is off by default since Java 8u111.
+ * Without http.proxyHost: the SDK for AWS looks for that one, also for https, and where it is absent takes proxy and token from
+ * HTTP_PROXY; were it present, there would be no token.
  */
 function javaOptions({ proxyUrl, javaTrustStore }: InstanceFacts, present: string): string {
   const { hostname, port } = new URL(proxyUrl);
@@ -149,8 +151,6 @@ function javaOptions({ proxyUrl, javaTrustStore }: InstanceFacts, present: strin
   const ours: [string, string][] = [
     ['https.proxyHost', host],
     ['https.proxyPort', port],
-    ['http.proxyHost', host],
-    ['http.proxyPort', port],
     ['jdk.http.auth.tunneling.disabledSchemes', ''],
     ['javax.net.ssl.trustStore', javaTrustStore],
     ['javax.net.ssl.trustStoreType', 'JKS'],

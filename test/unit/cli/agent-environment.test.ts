@@ -65,6 +65,8 @@ describe('what an agent is given', () => {
     expect(options).toContain('-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=10080');
     expect(options).toContain('-Djavax.net.ssl.trustStore=/state/ca-bundle.jks');
     expect(options).not.toContain('cs_token');
+    // The SDK for AWS would take that one, without the token of HTTP_PROXY.
+    expect(options).not.toContain('http.proxyHost');
     const blank = agentVariables({ ...FACTS, javaTrustStore: '/my state/a.jks' }, {});
     expect(blank['JAVA_TOOL_OPTIONS']).toContain('"-Djavax.net.ssl.trustStore=/my state/a.jks"');
   });
