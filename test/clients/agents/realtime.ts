@@ -8,7 +8,7 @@ import { done } from './done.ts';
 setTimeout(() => process.exit(9), 60_000).unref();
 
 const BASE = process.env['OPENAI_BASE_URL'];
-/** `ws` makes connections of its own unless it is given an agent. A gateway is called straight. */
+/** `ws` takes an agent, too. A gateway is called straight. */
 const options = BASE === undefined ? { agent: new Agent({ proxyEnv: process.env }) } : {};
 const ORIGIN = (BASE ?? 'https://api.openai.com/v1').replace(/^http/, 'ws');
 const URL = `${ORIGIN}/realtime?model=gpt-realtime`;
@@ -55,7 +55,7 @@ function conversation(client: Client): { hear(event: Event): void; readonly resu
 }
 
 async function withOpenai(): Promise<object> {
-  const realtime = new OpenAIRealtimeWS({ model: 'gpt-realtime', options }, new OpenAI());
+  const realtime = new OpenAIRealtimeWS({ model: 'gpt-realtime' }, new OpenAI());
   const talk = conversation({ send: (event) => realtime.send(event as never), close: () => realtime.close() });
   realtime.on('event', (event) => talk.hear(event as unknown as Event));
   return Promise.race([talk.result, new Promise<never>((_resolve, reject) => realtime.on('error', reject))]);
