@@ -57,11 +57,13 @@ function wider(policy: string, rootFile: string): string {
 }
 
 async function outputOf(name: string, env: Record<string, string> = {}): Promise<Results> {
-  const { stdout, stderr, code } = await sandboxed.run([program, name], { env });
+  const { stdout, stderr, code, ...memory } = await sandboxed.runAgent([program, name], { env });
   // Where an answer has no checksum, the SDK for AWS says so.
   expect(stderr.replace(/^SDK .*checksum.*\n/gm, '')).toBe('');
   expect(code).toBe(0);
-  return JSON.parse(stdout) as Results;
+  expect(memory).toMatchObject({ secretsFound: [], placeholdersFound: 1 });
+  expect(memory.secretsKnown).toBeGreaterThan(0);
+  return JSON.parse(stdout.split('\n')[0] ?? '') as Results;
 }
 
 describe.skipIf(isUnprepared)(suiteName('Go'), { timeout: 90_000 }, () => {

@@ -29,10 +29,12 @@ describe.skipIf(isUnprepared)(suiteName('Java'), { timeout: 90_000 }, () => {
   });
 
   async function outputOf(sandboxed: SandboxedProxy, ...words: string[]): Promise<Record<string, string>> {
-    const { stdout, stderr, code } = await sandboxed.run(['java', '-cp', path, ...words]);
+    const { stdout, stderr, code, ...memory } = await sandboxed.runAgent(['java', '-cp', path, ...words]);
     expect(code, stderr).toBe(0);
     expect(stderr).not.toContain('cs_');
-    return resultsIn(stdout);
+    expect(memory).toMatchObject({ secretsFound: [], placeholdersFound: 1 });
+    expect(memory.secretsKnown).toBeGreaterThan(0);
+    return resultsIn(stdout.replace(/^DONE .*\n/m, ''));
   }
 
   it('the AWS SDK calls, uploads in every way and streams, with default settings and no line of its own', async () => {

@@ -27,9 +27,11 @@ describe.skipIf(isUnprepared)(suiteName('Node'), { timeout: 90_000 }, () => {
   afterAll(() => sandboxed.close());
 
   async function outputOf(client: string, node = process.execPath): Promise<{ stderr: string; results: Results }> {
-    const { stdout, stderr, code } = await sandboxed.run([node, program, client]);
+    const { stdout, stderr, code, ...memory } = await sandboxed.runAgent([node, program, client]);
     expect(code, stderr).toBe(0);
-    return { stderr, results: JSON.parse(stdout) as Results };
+    expect(memory).toMatchObject({ secretsFound: [], placeholdersFound: 1 });
+    expect(memory.secretsKnown).toBeGreaterThan(0);
+    return { stderr, results: JSON.parse(stdout.split('\n')[0] ?? '') as Results };
   }
 
   const worked = {

@@ -9,7 +9,7 @@ import java.util.concurrent.Callable;
 
 /** The SDK of Anthropic, over OkHttp. `authenticate`: with the user of HTTPS_PROXY, which OkHttp reads no other way. */
 public class Claude {
-  public static void main(String[] words) {
+  public static void main(String[] words) throws Exception {
     AnthropicOkHttpClient.Builder builder = AnthropicOkHttpClient.builder().fromEnv().maxRetries(0);
     if (words.length > 0 && words[0].equals("authenticate")) {
       String[] user = URI.create(System.getenv("HTTPS_PROXY")).getUserInfo().split(":", 2);
@@ -25,6 +25,7 @@ public class Claude {
       }
     });
     show("denied", () -> client.models().list().data().size());
+    Aws.searched();
     System.exit(0);
   }
 

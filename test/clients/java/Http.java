@@ -13,7 +13,7 @@ public class Http {
   private static final String API = "https://api.openai.com/v1";
   private static final String KEY = System.getenv("OPENAI_API_KEY");
 
-  public static void main(String[] words) {
+  public static void main(String[] words) throws Exception {
     String[] user = URI.create(System.getenv("HTTPS_PROXY")).getUserInfo().split(":", 2);
     HttpClient client = HttpClient.newBuilder().authenticator(new Authenticator() {
       @Override
@@ -29,6 +29,7 @@ public class Http {
     show("upload", () -> told(client.send(upload(2_000_000), BodyHandlers.ofString())));
     show("denied", () -> told(client.send(to("/files/file-1").DELETE().build(), BodyHandlers.ofString())));
     show("unknown", () -> told(client.send(HttpRequest.newBuilder(URI.create("https://example.org/")).build(), BodyHandlers.ofString())));
+    Aws.searched();
   }
 
   private static HttpRequest.Builder to(String path) {

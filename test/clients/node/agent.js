@@ -113,4 +113,6 @@ async function results() {
   return seen;
 }
 
-process.stdout.write(`${JSON.stringify(await results())}\n`, () => process.exit(0));
+process.stdout.write(`${JSON.stringify(await results())}\nDONE ${process.pid}\n`);
+// The memory of this process is searched before it ends.
+process.stdin.resume().once('end', () => process.exit(0));
