@@ -65,6 +65,11 @@ describe.skipIf(isUnprepared)(suiteName('Java'), { timeout: 90_000 }, () => {
     expect(lines.filter(({ kind }) => kind === 'intent')).toEqual([]);
   });
 
+  it('the AWS SDK is told what is wrong where it is known before it is asked for its token', async () => {
+    const { identity } = await outputOf(byUid, 'Aws', 'use', 'identity');
+    expect(identity).toContain('it is that of another instance: a client that has one must send its token');
+  });
+
   it("Anthropic's SDK needs a proxyAuthenticator, for OkHttp sends no user that it was not given", async () => {
     const denied = expect.stringContaining('countersign: No rule of the egress policy matches the request');
     const worked = { message: 'The sandbox heard: hello', stream: '9', denied };

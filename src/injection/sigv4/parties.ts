@@ -19,9 +19,9 @@ const placeholderPairs = new WeakMap<Placeholders, KeyPair>();
 /** @throws EgressError `client_signature_invalid`. */
 export function clientPair(accessKeyId: string, placeholders: Placeholders): KeyPair {
   if (accessKeyId !== placeholders.awsAccessKeyId) {
-    const instead = 'let the client take its key pair from the environment that it was started with';
-    const detail = `signed with another access key than the placeholder of this workload; ${instead}`;
-    throw new EgressError('client_signature_invalid', { detail });
+    throw new EgressError('client_signature_invalid', {
+      detail: `signed with another access key than the placeholder of this workload; ${insteadOf(accessKeyId)}`,
+    });
   }
   let pair = placeholderPairs.get(placeholders);
   if (pair === undefined) {
@@ -32,6 +32,14 @@ export function clientPair(accessKeyId: string, placeholders: Placeholders): Key
   }
   return pair;
 }
+
+/** What placeholders begin with. */
+const PLACEHOLDER = 'AKIACSGN';
+
+const insteadOf = (accessKeyId: string): string =>
+  accessKeyId.startsWith(PLACEHOLDER)
+    ? 'it is that of another instance: a client that has one must send its token to the proxy with the first request'
+    : 'let the client take its key pair from the environment that it was started with';
 
 const signingCredentials = new WeakMap<Credential, SigningCredential>();
 

@@ -29,8 +29,10 @@ public class Aws {
   private static final String BUCKET = "agent-data";
   private static final String MODEL = "anthropic.claude-3-haiku-20240307-v1:0";
 
+  /** `use` or `misuse`, and which of their calls alone. */
   public static void main(String[] words) throws Exception {
     Map<String, Callable<Object>> calls = words[0].equals("misuse") ? misuse() : use();
+    if (words.length > 1) calls.keySet().retainAll(Arrays.asList(words));
     for (Map.Entry<String, Callable<Object>> call : calls.entrySet()) {
       System.out.println(call.getKey() + " " + shown(call.getValue()));
     }

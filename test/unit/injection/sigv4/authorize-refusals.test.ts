@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RequestHead } from '../../../../src/core/message.ts';
 import { AWS } from '../../../../src/injection/presets/aws.ts';
+import { derivePlaceholders } from '../../../../src/workload/placeholders.ts';
 import { credentialOf, headOf, PLACEHOLDERS, permitFor, requestOf } from '../materials.ts';
 import { inject, REAL, refusal, stage } from './authorizing.ts';
 import { clientSigned } from './client.ts';
@@ -9,6 +10,14 @@ describe("a signature that is not the workload's own", () => {
   it('is refused by name: another access key', async () => {
     expect(await refusal(await clientSigned({ accessKeyId: 'AKIASOMEBODYELSE0000' }))).toBe(
       'client_signature_invalid: signed with another access key than the placeholder of this workload; let the client take its key pair from the environment that it was started with',
+    );
+  });
+
+  it('is refused by name: the placeholder of another instance', async () => {
+    expect(
+      await refusal(await clientSigned({ accessKeyId: derivePlaceholders(Buffer.alloc(32), 'x', 'y').awsAccessKeyId })),
+    ).toBe(
+      'client_signature_invalid: signed with another access key than the placeholder of this workload; it is that of another instance: a client that has one must send its token to the proxy with the first request',
     );
   });
 
