@@ -44,6 +44,7 @@ function wider(policy: string, rootFile: string): string {
     policy
       .replace('  sandbox:\n', `  upstream: ${JSON.stringify({ extraRoots: [rootFile], resolve })}\n  sandbox:\n`)
       .replace('provider: openai #', 'http2: prefer\n  provider: openai #')
+      .replace('provider: aws', 'http2: prefer\n  provider: aws')
       .replace('    - { address: sts.amazonaws.com }\n', (line) =>
         [line, ...[ACCESS_POINT, EVENT_ENDPOINT].map((host) => `    - { address: ${host} }\n`)].join(''),
       )
@@ -99,8 +100,12 @@ describe.skipIf(isUnprepared)(suiteName('Go'), { timeout: 90_000 }, () => {
     );
   });
 
-  it('the AWS SDK calls, uploads in every way and streams, with default settings', async () => {
-    const results = await outputOf('aws');
+  it.each([
+    ['HTTP/2', 'http/2'],
+    ['HTTP/1.1', undefined],
+  ])('the AWS SDK calls, uploads in every way and streams, with default settings, in %s', async (_, protocol) => {
+    const before = sandboxed.auditLines().length;
+    const results = await outputOf('aws', protocol === undefined ? { GODEBUG: 'http2client=0' } : {});
     expect(results).toMatchObject({
       ...{ identity: '', bucket: '', putItem: '', getItem: '', converse: '', converseStream: '', streamEnd: '' },
       arn: expect.stringMatching(/^arn:aws:sts::[0-9]{12}:assumed-role\//),
@@ -111,7 +116,12 @@ describe.skipIf(isUnprepared)(suiteName('Go'), { timeout: 90_000 }, () => {
       absent: expect.stringContaining('NoSuchKey'),
       assumed: expect.stringMatching(/StatusCode: 403.* api error mints_credentials: countersign: The call would hand/),
     });
-    const ways = sandboxed.auditLines().map((line) => line['injected']);
+    const intents = sandboxed
+      .auditLines()
+      .slice(before)
+      .filter(({ kind }) => kind === 'intent');
+    expect(new Set(intents.map((line) => line['protocol']))).toEqual(new Set([protocol]));
+    const ways = intents.map((line) => line['injected']);
     for (const service of ['sts', 's3', 'dynamodb', 'bedrock'])
       expect(ways).toContainEqual(expect.stringContaining(`sigv4 ${service}/us-east-1`));
   });
