@@ -11,7 +11,8 @@ export const PREPARATION: Preparation = {
   ecosystem: 'go',
   tools: ['go'],
   prepare: (folder) =>
-    install(['go', 'build', '-C', SOURCE, '-o', `${folder}/agent`, '.'], {
+    // Without optimizing, which is a third of the time.
+    install(['go', 'build', '-C', SOURCE, '-gcflags=all=-N -l', '-o', `${folder}/agent`, '.'], {
       folder,
       env: {
         // -modcacherw: else the folder cannot be removed by who is not root.
