@@ -43,8 +43,8 @@ import { H1, H2 } from './tunnel/alpn.ts';
 import type { GatewayParts } from './tunnel/gateway.ts';
 import { openGateway } from './tunnel/gateway-requests.ts';
 import { requestsInside } from './tunnel/http2-requests.ts';
-import { openTunnel } from './tunnel/open.ts';
 import { shortestOf } from './tunnel/pace.ts';
+import { openConnection } from './tunnel/redirected.ts';
 import { refuse } from './tunnel/refuse.ts';
 import { forwardRequests } from './tunnel/requests.ts';
 import { type LeafSource, terminate } from './tunnel/terminate.ts';
@@ -334,7 +334,7 @@ export function createConnectionStages(
     openTunnel: (connection) =>
       connection.way === 'gateway'
         ? openGateway(connection, gateway, parts, limits.headDeadlineMs)
-        : openTunnel(connection, limits.headDeadlineMs, limits.requestHead),
+        : openConnection(connection, limits.headDeadlineMs, limits.requestHead),
     identify: (tunnel) => {
       const unidentified = tunnel.gateway?.unidentified ?? null;
       return unidentified === null ? backing.workload.identify(tunnel) : Promise.reject(unidentified);

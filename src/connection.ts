@@ -11,19 +11,19 @@ import { type EgressError, toEgressError } from './core/errors.ts';
 import type { Denial } from './core/reasons.ts';
 import type { Connection } from './listener/connection.ts';
 import { type Asker, dialectOf, rescue } from './rescue.ts';
-import type { OpenTunnel } from './tunnel/open.ts';
+import type { Opened, OpenTunnel } from './tunnel/open.ts';
 import type { DownstreamRequest, OpenGateway, RefusedRequest, Requests, Tunnel } from './tunnel/tunnel.ts';
 import type { Workload } from './workload/workload.ts';
 
 export interface ConnectionStages {
-  openTunnel(connection: Connection): Promise<OpenTunnel | OpenGateway | null>;
+  openTunnel(connection: Connection): Promise<Opened | OpenGateway | null>;
   identify(tunnel: Tunnel): Promise<Workload>;
   /** Its share of connections: what gives the place back, or a denial. */
   admit(workload: Workload): Denial | (() => void);
   /** For the authority alone: whether a tunnel to it may open at all; null where it may. */
   forbids(workload: Workload, tunnel: Tunnel): Denial | null;
-  /** Answers CONNECT, terminates TLS. */
-  terminate(open: OpenTunnel): Promise<Requests>;
+  /** Answers CONNECT where there was one, terminates TLS. */
+  terminate(open: Opened): Promise<Requests>;
   /** The requests of a connection that needs no TLS of ours. */
   forward(open: OpenTunnel): Requests;
   /** Sends a last answer and closes. */
@@ -44,7 +44,7 @@ export async function serveConnection(stages: ConnectionStages, connection: Conn
     const denial = visit.admit(workload, open.tunnel);
     if (denial !== null) return await visit.refuse(denial);
     if ('requests' in open) return await visit.serve(workload, open.requests);
-    if (open.tunnel.kind === 'forward') return await visit.serve(workload, stages.forward(open));
+    if ('first' in open && open.tunnel.kind === 'forward') return await visit.serve(workload, stages.forward(open));
     await visit.serve(workload, await stages.terminate(open)); //                            2 tunnel: TLS
   } catch (thrown) {
     await visit.refuse(toEgressError(thrown));
@@ -57,7 +57,8 @@ export async function serveConnection(stages: ConnectionStages, connection: Conn
 /** What is known of a connection so far, so that a refusal can say it. */
 class Visit {
   readonly #stages: ConnectionStages;
-  readonly #connection: Connection;
+  /** As it is known by now. */
+  #connection: Connection;
   #tunnel: Tunnel | null = null;
   #workload: Workload | null = null;
   #requests: Requests | null = null;
@@ -68,8 +69,9 @@ class Visit {
     this.#connection = connection;
   }
 
-  async identify(open: OpenTunnel | OpenGateway): Promise<Workload> {
+  async identify(open: Opened | OpenGateway): Promise<Workload> {
     this.#tunnel = open.tunnel;
+    this.#connection = open.tunnel.connection;
     if ('requests' in open) this.#requests = open.requests;
     this.#workload = await this.#stages.identify(open.tunnel);
     return this.#workload;

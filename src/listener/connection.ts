@@ -7,7 +7,11 @@ export interface Connection {
   readonly id: string;
   readonly socket: Socket;
   /** How the traffic got here. */
-  readonly way: 'explicit' | 'unix' | 'gateway';
+  readonly way: 'explicit' | 'unix' | 'gateway' | 'redirected';
+  /** What the client dialled, where it was redirected here and that is known. */
+  readonly original?: Endpoint;
+  /** Proxy-Authorization of who relays a redirected connection, as sent. */
+  readonly credentials?: string;
   /** Of a unix connection both ends are `unix`, port 0. */
   readonly remote: Endpoint;
   readonly local: Endpoint;

@@ -22,6 +22,14 @@ export interface OpenTunnel {
   readonly first: { readonly head: RequestHead; readonly body: Body };
 }
 
+/** TLS that needs no answer to begin: all of its ClientHello is here. */
+export interface OpenHello {
+  readonly tunnel: Tunnel;
+  readonly hello: Buffer;
+}
+
+export type Opened = OpenTunnel | OpenHello;
+
 /** Null where the peer closed without a request. @throws EgressError */
 export async function openTunnel(
   connection: Connection,
@@ -37,6 +45,7 @@ export async function openTunnel(
 
 /** The tunnel that a head on a proxy connection asks for. @throws EgressError `request_malformed`. */
 export function tunnelFor(connection: Connection, head: RequestHead): Tunnel {
+  if (connection.way === 'redirected') return redirectedTunnel(connection, head);
   const proxyAuthorization = singleCredentials(head);
   if (head.form === 'authority')
     return { connection, kind: 'connect', authority: authorityOf(head), proxyAuthorization };
@@ -48,6 +57,16 @@ export function tunnelFor(connection: Connection, head: RequestHead): Tunnel {
       ? 'https goes through CONNECT, not through an absolute https target'
       : 'this is a proxy: set HTTPS_PROXY to it instead of calling it as a server';
   throw new EgressError('request_malformed', { detail });
+}
+
+/** Each request by its own Host; who asks is known by the connection. @throws EgressError */
+function redirectedTunnel(connection: Connection, head: RequestHead): Tunnel {
+  if (head.form !== 'origin')
+    throw new EgressError('request_malformed', { detail: 'a redirected connection is no proxy connection' });
+  return {
+    ...{ connection, kind: 'forward', authority: authorityOf(head) },
+    proxyAuthorization: connection.credentials ?? null,
+  };
 }
 
 function authorityOf(head: RequestHead): Authority {

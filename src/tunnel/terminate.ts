@@ -1,7 +1,7 @@
 /**
- * Duty: answers CONNECT and terminates the workload's TLS.
+ * Duty: answers CONNECT where there was one, and terminates the workload's TLS.
  * In → Out: a tunnel whose authority policy allowed → a TLS socket that speaks for that host alone.
- * Holds: what follows CONNECT is a ClientHello; its server name equals the CONNECT target; TLS >= 1.2; no tickets, no
+ * Holds: what follows CONNECT is a ClientHello; its server name equals the tunnel's target; TLS >= 1.2; no tickets, no
  *   session cache; HTTP/2 as alpn.ts says; error listener before the 200.
  * Fails: `authority_mismatch`, `tls_handshake_failed`, `request_timeout`, `certificate_issuing_failed`.
  * Source: RFC 9110 §9.3.6; RFC 6066 §3 (server_name); RFC 7301 (ALPN).
@@ -12,7 +12,7 @@ import { type Authority, type Host, parseHost } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
 import type { Http2Use } from '../core/message.ts';
 import { chooseProtocol } from './alpn.ts';
-import type { OpenTunnel } from './open.ts';
+import type { Opened } from './open.ts';
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n', 'latin1');
 const HANDSHAKE_RECORD = 0x16;
@@ -25,7 +25,7 @@ export interface LeafSource {
 
 /** Resolves with the secure socket. The raw socket is destroyed where this rejects. @throws EgressError */
 export async function terminate(
-  open: OpenTunnel,
+  open: Opened,
   leaves: LeafSource,
   handshakeTimeoutMs: number,
   http2: Http2Use = null,
@@ -33,7 +33,7 @@ export async function terminate(
   const { authority, connection } = open.tunnel;
   const leaf = leaves.leafFor({ kind: authority.hostKind, text: authority.host });
   const context = leaf instanceof Promise ? await leaf : leaf;
-  const early = open.reader.detach();
+  const early = 'hello' in open ? open.hello : open.reader.detach();
   const { socket } = connection;
   if (socket.destroyed) throw new EgressError('downstream_aborted', { detail: 'closed before a TLS ClientHello' });
   if (early.length > 0 && !beginsHello(early)) {
@@ -41,7 +41,7 @@ export async function terminate(
     throw noHello();
   }
   socket.on('error', () => socket.destroy());
-  socket.write(ESTABLISHED);
+  if (!('hello' in open)) socket.write(ESTABLISHED);
   const speaker: Speaker = { authority, context, http2, timeoutMs: handshakeTimeoutMs };
   return early.length > 0
     ? shake(socket, early, speaker)

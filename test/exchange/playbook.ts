@@ -241,7 +241,7 @@ function withoutTls(backing: Backing, stages: PlayedStages, thrown: string[]): C
       built.observeRefusal(reason);
     },
     terminate: async (open) => {
-      open.reader.detach();
+      if ('reader' in open) open.reader.detach();
       const { socket } = open.tunnel.connection;
       socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
       return secureRequests(open.tunnel, socket, parts);

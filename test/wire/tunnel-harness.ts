@@ -10,11 +10,12 @@ import { EgressError } from '../../src/core/errors.ts';
 import { HeaderList } from '../../src/core/headers.ts';
 import { bodyOf, collectBody, type Http2Use } from '../../src/core/message.ts';
 import type { Denial } from '../../src/core/reasons.ts';
+import type { Connection } from '../../src/listener/connection.ts';
 import { type Listener, openExplicitListener } from '../../src/listener/explicit.ts';
 import { requestsInside } from '../../src/tunnel/http2-requests.ts';
 import { caId, createCaCertificate, createCaKey, createIssuingCa } from '../../src/tunnel/issuing-ca.ts';
-import { openTunnel } from '../../src/tunnel/open.ts';
 import { shortestOf } from '../../src/tunnel/pace.ts';
+import { openConnection } from '../../src/tunnel/redirected.ts';
 import { refuse } from '../../src/tunnel/refuse.ts';
 import { forwardRequests, type RequestLimits } from '../../src/tunnel/requests.ts';
 import { terminate } from '../../src/tunnel/terminate.ts';
@@ -68,6 +69,7 @@ const LIMITS: RequestLimits = {
 export async function openTunnelProxy(
   timeouts: Timeouts = {},
   exchange: (request: DownstreamRequest, seen: string[]) => Promise<void> = echo,
+  from: Partial<Connection> = {},
 ): Promise<TunnelProxy> {
   const sink = new CaptureSink();
   const seen: string[] = [];
@@ -75,7 +77,7 @@ export async function openTunnelProxy(
   const limits = { ...LIMITS, ...timeouts };
   const parts = { limits, deadlines: new Deadlines(clock, shortestOf(limits)) };
   const stages: ConnectionStages = {
-    openTunnel: (connection) => openTunnel(connection, timeouts.headDeadlineMs ?? 5_000),
+    openTunnel: (connection) => openConnection({ ...connection, ...from }, timeouts.headDeadlineMs ?? 5_000),
     identify: async (tunnel) => {
       if (tunnel.proxyAuthorization === 'Bearer wrong') throw new EgressError('identity_required');
       return workloadNamed('ai-agent');
@@ -182,6 +184,11 @@ export async function openSecure(
   protocols = ['h2', 'http/1.1'],
 ): Promise<TLSSocket> {
   const { socket } = await openConnect(proxy, authority);
+  return secureInside(socket, servername, protocols);
+}
+
+/** Rejects where the handshake fails. */
+export function secureInside(socket: Socket, servername: string, protocols = ['http/1.1']): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const secure = connectTls(
       { socket, servername, ca: caPem, ALPNProtocols: protocols, checkServerIdentity: () => undefined },
