@@ -11,8 +11,9 @@ const TEST = fileURLToPath(new URL('.', import.meta.url));
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'launch.js': ['main.ts'],
   'main.ts': ['cli'],
-  cli: ['app.ts', 'worker.ts', 'client', 'config', 'core', 'doctor'],
+  cli: ['app.ts', 'worker.ts', 'client', 'config', 'core', 'doctor', 'sidecar'],
   doctor: [],
+  sidecar: ['core'],
   client: ['admin'],
   'app.ts': ['*'],
   'assembly.ts': ['*'],
@@ -85,7 +86,7 @@ const SOCKET_ROOMS = [
   'sandbox',
   'doctor',
 ];
-const PURE_ROOMS = ['core', 'http1', 'http2', 'policy'];
+const PURE_ROOMS = ['core', 'http1', 'http2', 'policy', 'sidecar'];
 const REVEAL_ROOMS = [
   'core/secret.ts',
   'injection',

@@ -18,6 +18,7 @@ import { leases } from './leases.ts';
 import { presets } from './presets.ts';
 import { rotate } from './rotate.ts';
 import { run } from './run.ts';
+import { sidecarInit } from './sidecar-init.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
 import { VERSION } from './version.ts';
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   leases,
   doctor,
+  sidecarInit,
   ca,
   issuer,
 ];
