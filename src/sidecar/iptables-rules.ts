@@ -19,11 +19,12 @@ export function iptablesRules(
   missing: readonly (keyof typeof CHAINS)[],
 ): string {
   const { proxyUid, proxyPort, ports, dns } = plan;
-  const loopback = `-d ${family === 4 ? '127.0.0.0/8' : '::1/128'} -j RETURN`;
+  /** What stays on this host; what was redirected here has left by another interface and has such an address. */
+  const loopback = ['-o lo -j RETURN', `-d ${family === 4 ? '127.0.0.0/8' : '::1/128'} -j RETURN`];
   const owner = `-m owner --uid-owner ${proxyUid} -j RETURN`;
   const redirect = [
     owner,
-    loopback,
+    ...loopback,
     ...(typeof dns === 'number' ? onDns(`-j REDIRECT --to-ports ${dns}`) : []),
     ...exemptions(plan, family),
     ...batches(ports).map((some) => `-p tcp -m multiport --dports ${some} -j REDIRECT --to-ports ${proxyPort}`),
@@ -32,7 +33,7 @@ export function iptablesRules(
   const passing = [
     owner,
     '-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN',
-    loopback,
+    ...loopback,
     ...(dns === 'drop' ? onDns(refuse) : []),
     ...exemptions(plan, family),
   ];

@@ -32,7 +32,7 @@ export function nftRules(plan: RedirectPlan): string {
     : [...passing, `udp dport 443 ${REFUSE}`];
   return [
     `${NFT_UNDO}table ${NFT_TABLE} {`,
-    ...chain('redirect', 'type nat hook output priority -100', redirect),
+    ...chain('detour', 'type nat hook output priority -100', redirect),
     ...chain('guard', 'type filter hook output priority 0', guard),
     '}',
     '',
@@ -43,7 +43,8 @@ const REFUSE = 'reject with icmpx admin-prohibited';
 /** Neighbours and routers are found by them. */
 const NEIGHBOURS = 'icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept';
 const DNS = 'meta l4proto { tcp, udp } th dport 53';
-const LOOPBACK = ['ip daddr 127.0.0.0/8', 'ip6 daddr ::1'];
+/** What stays on this host; what was redirected here has left by another interface and has such an address. */
+const LOOPBACK = ['oif lo', 'ip daddr 127.0.0.0/8', 'ip6 daddr ::1'];
 
 const set = (values: readonly (string | number)[]): string => `{ ${values.join(', ')} }`;
 

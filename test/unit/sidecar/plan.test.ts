@@ -55,6 +55,7 @@ describe('the rules', () => {
     const [redirect = '', guard = ''] = text.split('chain guard');
     const order = [
       'skuid 1337 return',
+      'oif lo return',
       'ip daddr 127.0.0.0/8 return',
       'ip daddr { 10.0.0.0/8 } return',
       'ip6 daddr { fd00::/8 } return',
