@@ -203,11 +203,13 @@ class Running implements RunningProxy {
     const { ca, certificateFile } = this.#ground.authority;
     const workers = this.#front.workers();
     const { unix } = configuration.proxy.listeners;
+    const { boundTransparent: redirected } = this.#front;
     return [
       `proxy     ${this.proxyUrl}`,
       ...(this.tlsProxyUrl === null ? [] : [`          ${this.tlsProxyUrl}`]),
       ...(unix === null ? [] : [`unix      ${unix.path}`]),
       ...(this.gatewayUrl === null ? [] : [`gateway   ${this.gatewayUrl}/<Service>`]),
+      ...(redirected === null ? [] : [`redirect  ${urlOf('tcp', redirected)}`]),
       `policy    revision ${configuration.policy.id}, trust domain ${configuration.proxy.trustDomain}`,
       `ca        ${certificateFile} (SHA-256 ${ca.fingerprint.slice(0, 23)}…)`,
       `admin     ${this.adminSocket}`,

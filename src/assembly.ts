@@ -14,6 +14,7 @@ import type { Closers } from './core/closers.ts';
 import { Deadlines } from './core/deadlines.ts';
 import { EgressError, toEgressError } from './core/errors.ts';
 import { type Body, bodyOf, collectBody } from './core/message.ts';
+import type { OwnEnds } from './core/own-ends.ts';
 import type { Denial, DenialReason } from './core/reasons.ts';
 import type { Credential } from './credential/credential.ts';
 import type { ProxyLogin } from './credential/sources/proxy-login.ts';
@@ -53,6 +54,8 @@ import type { UpstreamOptions } from './upstream/options.ts';
 import { createUpstreamStage } from './upstream/send.ts';
 import type { SpiffeTrust } from './workload/attestation.ts';
 import type { WorkloadStage } from './workload/identify.ts';
+import { originalDestination } from './workload/original-destination.ts';
+import { systemCalls } from './workload/system-calls.ts';
 import type { Workload } from './workload/workload.ts';
 
 /** `stale`: the permit's revision is over, decide again. */
@@ -78,6 +81,7 @@ export interface Backing {
   readonly proxyLogin: ProxyLogin | null;
   /** PEM; must not be trusted upstream. */
   readonly issuingCa: string;
+  readonly ownEnds: OwnEnds;
 }
 
 export interface Path {
@@ -167,6 +171,20 @@ export async function openGatewayListener(
   );
 }
 
+/** `where` as for the TLS listener; `originalOf` as there. Null: the configuration has none. */
+export async function openTransparentListener(
+  { proxy, path, clock }: Pick<TlsBacking, 'proxy' | 'path' | 'clock'>,
+  where: Partial<ExplicitListenerOptions> & Pick<ExplicitListenerOptions, 'maxConnections'>,
+): Promise<Listener | null> {
+  const { transparent } = proxy.listeners;
+  if (transparent === null) return null;
+  const calls = await systemCalls();
+  const originalOf: ExplicitListenerOptions['originalOf'] = (socket, bound) =>
+    originalDestination(socket, bound, calls);
+  const options = { ...transparent, key: 'transparent', way: 'redirected', originalOf, ...where } as const;
+  return openExplicitListener(options, clock, path.serve);
+}
+
 /** The proxy's own SVID names it by its URI, whatever it is called by. */
 function svidOf(spiffe: SpiffeTrust | null): CertificateSource {
   let shown: ServerCertificate | null = null;
@@ -196,7 +214,7 @@ export function createExchangeStages(
     keepsSessions: workers === 1,
   });
   const upstream = createUpstreamStage(backing.upstream, {
-    ...{ issuingCa: backing.issuingCa, proxyLogin: backing.proxyLogin, clock },
+    ...{ issuingCa: backing.issuingCa, proxyLogin: backing.proxyLogin, ownEnds: backing.ownEnds, clock },
   });
   const response = createResponseStage();
   closers.push(async () => upstream.close());
@@ -334,7 +352,7 @@ export function createConnectionStages(
     openTunnel: (connection) =>
       connection.way === 'gateway'
         ? openGateway(connection, gateway, parts, limits.headDeadlineMs)
-        : openConnection(connection, limits.headDeadlineMs, limits.requestHead),
+        : openConnection(connection, limits.headDeadlineMs, limits.requestHead, backing.ownEnds),
     identify: (tunnel) => {
       const unidentified = tunnel.gateway?.unidentified ?? null;
       return unidentified === null ? backing.workload.identify(tunnel) : Promise.reject(unidentified);

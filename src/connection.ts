@@ -10,7 +10,7 @@ import type { AuditStage } from './audit/exchange-record.ts';
 import { type EgressError, toEgressError } from './core/errors.ts';
 import type { Denial } from './core/reasons.ts';
 import type { Connection } from './listener/connection.ts';
-import { type Asker, dialectOf, rescue } from './rescue.ts';
+import { type Asker, callsDirectly, dialectOf, rescue } from './rescue.ts';
 import type { Opened, OpenTunnel } from './tunnel/open.ts';
 import type { DownstreamRequest, OpenGateway, RefusedRequest, Requests, Tunnel } from './tunnel/tunnel.ts';
 import type { Workload } from './workload/workload.ts';
@@ -145,9 +145,9 @@ class Visit {
 
   #asker(isIdentified: boolean): Asker {
     const asker = { isIdentified, id: this.#connection.id };
-    if (this.#connection.way !== 'gateway') return asker;
+    if (!callsDirectly(this.#connection)) return asker;
     const asked = this.#tunnel?.gateway?.head;
-    return { ...asker, isAtGateway: true, dialect: asked === undefined ? 'problem' : dialectOf(asked) };
+    return { ...asker, knowsNoProxy: true, dialect: asked === undefined ? 'problem' : dialectOf(asked) };
   }
 
   async #identifyAgain(tunnel: Tunnel): Promise<Workload> {

@@ -38,12 +38,17 @@ export async function openCrewFront(
   const { proxy } = ground.current.configuration;
   const listen = { ...proxy.listeners.explicit, maxConnections: proxy.limits.maxConnections };
   const bound = await findFreeEndpoint(listen);
-  const free = async (key: 'tls' | 'gateway'): Promise<Endpoint | null> => {
+  const free = async (key: 'tls' | 'gateway' | 'transparent'): Promise<Endpoint | null> => {
     const wanted = proxy.listeners[key];
     if (wanted === null) return null;
     return findFreeEndpoint({ ...listen, address: wanted.address, port: wanted.port, key });
   };
-  const endpoints = { endpoint: bound, tlsEndpoint: await free('tls'), gatewayEndpoint: await free('gateway') };
+  const endpoints = {
+    endpoint: bound,
+    tlsEndpoint: await free('tls'),
+    gatewayEndpoint: await free('gateway'),
+    transparentEndpoint: await free('transparent'),
+  };
   const credential = createCredentials(
     ground,
     clock,
@@ -67,6 +72,7 @@ export async function openCrewFront(
     bound,
     boundTls: endpoints.tlsEndpoint,
     boundGateway: endpoints.gatewayEndpoint,
+    boundTransparent: endpoints.transparentEndpoint,
     credential,
     metrics: async () => counters.text(await crew.metrics()),
     workers: () => crew.list(),
@@ -92,7 +98,7 @@ function revisionOf(ground: Ground): WorkerRevision {
 function chargeOf(
   ground: Ground,
   number: number,
-  endpoints: Pick<Charge, 'endpoint' | 'tlsEndpoint' | 'gatewayEndpoint'>,
+  endpoints: Pick<Charge, 'endpoint' | 'tlsEndpoint' | 'gatewayEndpoint' | 'transparentEndpoint'>,
 ): Charge {
   const { configuration } = ground.current;
   const { limits, workers } = configuration.proxy;

@@ -13,7 +13,7 @@ import type { Credential } from './credential/credential.ts';
 import type { AuthorizedRequest } from './injection/authorized-request.ts';
 import type { Permit } from './policy/permit.ts';
 import { repeatable, replay, settleBody } from './replay.ts';
-import { type Asker, dialectOf, type Rescue, rescue } from './rescue.ts';
+import { type Asker, callsDirectly, dialectOf, type Rescue, rescue } from './rescue.ts';
 import type { ReadAnswer } from './response/expiry.ts';
 import type { FilteredResponse } from './response/filtered-response.ts';
 import type { DownstreamRequest } from './tunnel/tunnel.ts';
@@ -198,8 +198,8 @@ class Ending {
 
   #asker(): Asker {
     const { head, tunnel } = this.#request;
-    const isAtGateway = tunnel.kind === 'gateway';
-    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(head), isAtGateway, readsStatusLine: true };
+    const knowsNoProxy = callsDirectly(tunnel.connection);
+    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(head), knowsNoProxy, readsStatusLine: true };
   }
 
   async #rescue(answer: Rescue | null): Promise<void> {

@@ -7,10 +7,11 @@
 import { randomInt } from 'node:crypto';
 import { errorFacts, type Log } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
-import { createPath, openGatewayListener, openTls, type Path } from './assembly.ts';
+import { createPath, openGatewayListener, openTls, openTransparentListener, type Path } from './assembly.ts';
 import type { Clock } from './core/clock.ts';
 import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
+import { OwnEnds } from './core/own-ends.ts';
 import { createSpiffeId } from './core/spiffe-id.ts';
 import type { CredentialStage } from './credential/credential.ts';
 import type { LeaseEvent } from './credential/lease-event.ts';
@@ -38,6 +39,8 @@ export interface Front {
   readonly boundTls: Endpoint | null;
   /** Of the gateway; null: there is none. */
   readonly boundGateway: Endpoint | null;
+  /** Of the listener for what is redirected; null: there is none. */
+  readonly boundTransparent: Endpoint | null;
   readonly credential: CredentialStage;
   metrics(): Promise<string>;
   /** Empty where this process carries the traffic itself. */
@@ -67,7 +70,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
   const limiter = createLimiter(clock);
   const metrics = createMetrics({
     openConnections: () =>
-      [listener, unix, tls, gateway].reduce((open, each) => open + (each?.openConnections ?? 0), 0),
+      [listener, unix, tls, gateway, transparent].reduce((open, each) => open + (each?.openConnections ?? 0), 0),
     liveLeases: () => credential.list().length,
     liveInstances: () => ground.instances.count,
     leases: () => credential.list(),
@@ -86,6 +89,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
       upstream,
       proxyLogin: createProxyLogin(upstream.proxy, { ownUid: ground.ownUid, clock }),
       issuingCa: ground.authority.ca.certificatePem,
+      ownEnds: new OwnEnds(),
     },
     clock,
     closers,
@@ -101,10 +105,13 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
   closers.push(async () => tls?.drain(0));
   const gateway = await openGatewayListener(served, { maxConnections, gate, idPrefix: 'g' });
   closers.push(async () => gateway?.drain(0));
+  const transparent = await openTransparentListener(served, { maxConnections, gate, idPrefix: 'r' });
+  closers.push(async () => transparent?.drain(0));
   return {
     bound: listener.bound,
     boundTls: tls?.bound ?? null,
     boundGateway: gateway?.bound ?? null,
+    boundTransparent: transparent?.bound ?? null,
     credential,
     metrics: () => metrics.text(),
     workers: () => [],
@@ -114,7 +121,7 @@ export async function openFront(ground: Ground, clock: Clock, closers: Closers):
     endInstance: (id) => path.tunnels.cutInstance(id),
     drain: async (deadlineMs) => {
       path.tunnels.drainAll();
-      await Promise.all([listener, tls, unix, gateway].map((each) => each?.drain(deadlineMs)));
+      await Promise.all([listener, tls, unix, gateway, transparent].map((each) => each?.drain(deadlineMs)));
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
  * Duty: turns a denial or an error into a response; the only place that chooses a status.
  * In → Out: denial or EgressError → head and body, from the tables in core/.
- * Holds: strangers get a bare status, at a gateway with the code in the form that their SDK shows; an identified workload gets a
+ * Holds: strangers get a bare status, and where they know no proxy the code in the form that their SDK shows; an identified workload gets a
  *   problem document with a stable code; nothing that came over the wire is repeated.
  * Source: RFC 9457 (problem documents), RFC 9209 (Proxy-Status), RFC 9110 §11.7.1 (407); for AWS clients the error documents of S3
  *   (API reference, "Error responses") and of the AWS query protocol (smithy.io, awsQuery); grpc/grpc, PROTOCOL-HTTP2 (trailers
@@ -12,6 +12,7 @@ import { isGrpc } from './core/grpc.ts';
 import { HeaderList } from './core/headers.ts';
 import { type Body, bodyOf, EMPTY_BODY, type RequestHead, type ResponseHead } from './core/message.ts';
 import { type Denial, REASONS } from './core/reasons.ts';
+import type { Connection } from './listener/connection.ts';
 
 export interface Rescue {
   readonly head: ResponseHead;
@@ -26,10 +27,13 @@ export interface Asker {
   /** What the asker's error parser reads; absent: problem documents. */
   readonly dialect?: Dialect;
   /** It takes us for its destination, so a status for proxies would mean nothing to it. */
-  readonly isAtGateway?: boolean;
+  readonly knowsNoProxy?: boolean;
   /** Many clients (Go, Java, Python, npm) show of a refusal, and all of them of a refused CONNECT, the status line alone. */
   readonly readsStatusLine?: true;
 }
+
+/** By base URL or redirected. */
+export const callsDirectly = ({ way }: Pick<Connection, 'way'>): boolean => way === 'gateway' || way === 'redirected';
 
 /**
  * `s3` and `aws-query`: the XML that AWS SDKs take errors from; AWS's JSON protocols take a problem document for theirs. `grpc`: a
@@ -64,14 +68,14 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
     ['Proxy-Status', `${PROXY_NAME}; error=${row.proxyError}; details="${code}"`],
     ['Cache-Control', 'no-store'],
   );
-  const isAtGateway = asker.isAtGateway === true;
-  const status = row.status === 407 && isAtGateway ? 401 : row.status;
+  const knowsNoProxy = asker.knowsNoProxy === true;
+  const status = row.status === 407 && knowsNoProxy ? 401 : row.status;
   if (status === 407) headers.append('Proxy-Authenticate', 'Basic realm="countersign", charset="UTF-8"');
   if (status === 401) headers.append('WWW-Authenticate', 'Bearer realm="countersign"');
   if (row.retryable) headers.append('Retry-After', String(Math.ceil((failure.retryAfterMs ?? 1_000) / 1_000)));
   const dialect = asker.dialect ?? 'problem';
   if (dialect === 'grpc') return grpcStatus(headers, failure, row);
-  const isTold = asker.isIdentified || isAtGateway;
+  const isTold = asker.isIdentified || knowsNoProxy;
   const detail = asker.isIdentified ? failure.detail : null;
   const rule = 'reason' in failure ? failure.rule : null;
   const told: Told = { code, status, detail: detail ?? row.title, row, id: asker.id, rule };

@@ -11,11 +11,12 @@ import { setTimeout as after } from 'node:timers/promises';
 import { deserialize } from 'node:v8';
 import { createLog } from './admin/log.ts';
 import { createMetrics, type Metrics } from './admin/metrics.ts';
-import { createPath, openGatewayListener, openTls, type Path } from './assembly.ts';
+import { createPath, openGatewayListener, openTls, openTransparentListener, type Path } from './assembly.ts';
 import { createAuditStage } from './audit/exchange-record.ts';
 import type { Host } from './core/authority.ts';
 import type { Closers } from './core/closers.ts';
 import { EgressError } from './core/errors.ts';
+import { OwnEnds } from './core/own-ends.ts';
 import { createProxyLogin } from './credential/sources/proxy-login.ts';
 import { type Listener, openExplicitListener } from './listener/explicit.ts';
 import { Gate } from './listener/gate.ts';
@@ -63,6 +64,7 @@ interface Post {
   readonly listener: Listener;
   readonly tls: Listener | null;
   readonly gateway: Listener | null;
+  readonly transparent: Listener | null;
   readonly metrics: Metrics;
 }
 
@@ -155,7 +157,8 @@ class Worker implements Desk, RunningWorker {
     const channel = this.#channel;
     const log = createLog(proxy.log.level, this.#log);
     const metrics = createMetrics({
-      openConnections: () => [listener, tls, gateway].reduce((open, each) => open + (each?.openConnections ?? 0), 0),
+      openConnections: () =>
+        [listener, tls, gateway, transparent].reduce((open, each) => open + (each?.openConnections ?? 0), 0),
       liveLeases: () => 0,
       liveInstances: () => 0,
     });
@@ -182,6 +185,7 @@ class Worker implements Desk, RunningWorker {
         upstream: charge.upstream,
         proxyLogin: createProxyLogin(charge.upstream.proxy, { ownUid: charge.ownUid, clock: systemClock }),
         issuingCa: charge.issuingCa,
+        ownEnds: new OwnEnds(),
       },
       systemClock,
       this.#closers,
@@ -201,7 +205,11 @@ class Worker implements Desk, RunningWorker {
       { proxy, path, clock: systemClock, sign },
       { ...charge.gatewayEndpoint, ...where, idPrefix: `${charge.idPrefix}c-g` },
     );
-    this.#served = { current, path, listener, tls, gateway, metrics };
+    const transparent = await openTransparentListener(
+      { proxy, path, clock: systemClock },
+      { ...charge.transparentEndpoint, ...where, idPrefix: `${charge.idPrefix}c-r` },
+    );
+    this.#served = { current, path, listener, tls, gateway, transparent, metrics };
     return this.#served;
   }
 
@@ -222,7 +230,7 @@ class Worker implements Desk, RunningWorker {
     const post = await this.#post?.catch(() => null);
     if (post === null || post === undefined) return;
     post.path.tunnels.drainAll();
-    await Promise.all([post.listener, post.tls, post.gateway].map((each) => each?.drain(deadlineMs)));
+    await Promise.all([post.listener, post.tls, post.gateway, post.transparent].map((each) => each?.drain(deadlineMs)));
     await Promise.race([post.path.settled(), after(SETTLE_MS)]);
     for (const close of this.#closers.reverse()) await close();
     await this.#audit.close();

@@ -13,13 +13,14 @@ export type AuditText = string;
 /** Who asked, as both kinds of record of an exchange say it. */
 export type Caller = Readonly<{ spiffeId: string; instance: string | null; evidence: readonly string[] }>;
 
-/** `protocol`: only where it is not HTTP/1. `way`: only where the proxy was called as if it were the destination. */
+/** `protocol`: only where it is not HTTP/1. `way`: only where the client knows no proxy. `original`: what it dialled, where that is known. */
 export type Asked = Readonly<{
   method: string;
   authority: string | null;
   path: string;
   protocol?: 'http/2';
-  way?: 'gateway';
+  way?: 'gateway' | 'redirected';
+  original?: string;
 }>;
 
 /** Before the credential leaves. */
@@ -59,7 +60,8 @@ export type RefusalLine = Readonly<{
   connection: string;
   remote: string;
   authority: string | null;
-  way?: 'gateway';
+  way?: 'gateway' | 'redirected';
+  original?: string;
 }>;
 
 export function callerOf({ spiffeId, instance, evidence }: Workload): Caller {

@@ -140,7 +140,7 @@ class OpenRecord implements ExchangeRecord {
       generation: credential?.generation ?? null,
       injected: request.injected,
     };
-    const isUsual = head.version !== '2' && connection.way !== 'gateway';
+    const isUsual = head.version !== '2' && connection.way !== 'gateway' && connection.way !== 'redirected';
     const told: IntentLine = isUsual ? line : { ...line, ...this.#manner() };
     await this.#sink.write(refusedStatus === undefined ? told : { ...told, refusedStatus });
     this.#intended = true;
@@ -187,13 +187,18 @@ class OpenRecord implements ExchangeRecord {
   }
 
   /** What is said only where it is not as it usually is. */
-  #manner(): Pick<Asked, 'protocol' | 'way'> {
+  #manner(): Pick<Asked, 'protocol' | 'way' | 'original'> {
     const { head, connection } = this.#subject;
     return { ...(head.version === '2' ? { protocol: 'http/2' } : {}), ...wayOf(connection) };
   }
 }
 
-const wayOf = ({ way }: Connection): Pick<Asked, 'way'> => (way === 'gateway' ? { way } : {});
+function wayOf({ way, original }: Connection): Pick<Asked, 'way' | 'original'> {
+  if (way !== 'gateway' && way !== 'redirected') return {};
+  if (original === undefined) return { way };
+  const { address, port } = original;
+  return { way, original: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}` };
+}
 
 const MAX_PATH_LENGTH = 1_024;
 

@@ -11,7 +11,7 @@ import type { ShapedAs } from './check-shape.ts';
 import { compileAttestation } from './compile-attestation.ts';
 import { compileCorporateProxy } from './compile-corporate-proxy.ts';
 import { compileGatewayListener } from './compile-gateway.ts';
-import type { ProxyOptions, TlsListenOptions } from './configuration.ts';
+import type { ListenOptions, ProxyOptions, TlsListenOptions } from './configuration.ts';
 import type { Path } from './problems.ts';
 import { type ProxyContext, ProxyReader } from './proxy-reader.ts';
 
@@ -23,6 +23,7 @@ const DEFAULT_TRUST_DOMAIN = 'countersign.local';
 const EXPLICIT_PORT = 10_080;
 const ISSUER_PORT = 10_081;
 const TLS_PORT = 10_443;
+const TRANSPARENT_PORT = 15_001;
 const MAX_PENDING = 10_000;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -47,6 +48,7 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
       tls: compileTlsListener(spec.listeners?.tls, read, spec.attestation?.spiffe?.workloadApi !== undefined),
       unix: compileUnix(spec, read),
       gateway: compileGatewayListener(spec, read),
+      transparent: transparentOf(spec, read),
     },
     admin: { socket: read.socket(spec.admin?.socket, join(stateDirectory, 'admin.sock')) },
     issuer: compileIssuer(spec, read),
@@ -143,6 +145,12 @@ function compileTransit(
     key: transit.key,
     tokenFile: read.path(transit.tokenFile) ?? transit.tokenFile,
   };
+}
+
+/** Null: there is none. */
+function transparentOf({ listeners }: Spec, read: ProxyReader): ListenOptions | null {
+  const given = listeners?.transparent;
+  return given === undefined ? null : read.listen(given, ['spec', 'listeners', 'transparent'], TRANSPARENT_PORT);
 }
 
 function compileTlsListener(

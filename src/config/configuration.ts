@@ -41,12 +41,13 @@ export interface ProxyOptions {
   readonly stateDirectory: string;
   /** Processes that carry the traffic; 1: the proxy's own. */
   readonly workers: number;
-  /** `tls`, `unix` or `gateway` null: there is none. */
+  /** Null: there is none. */
   readonly listeners: {
     readonly explicit: ListenOptions;
     readonly tls: TlsListenOptions | null;
     readonly unix: UnixListenOptions | null;
     readonly gateway: GatewayListenOptions | null;
+    readonly transparent: ListenOptions | null;
   };
   readonly admin: { readonly socket: string };
   readonly issuer: IssuerOptions;

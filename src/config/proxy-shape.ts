@@ -103,6 +103,7 @@ export const proxy = z.strictObject({
         explicit: listen.optional(),
         tls: tlsListen.optional(),
         gateway: gatewayListen.optional(),
+        transparent: listen.optional(),
         unix: z
           .strictObject({
             path: text,

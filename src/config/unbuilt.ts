@@ -9,7 +9,6 @@ const NOT_BUILT = 'is not built yet';
 
 /** Kind and path, indexes left out → what to do instead. */
 const KEYS: Readonly<Record<string, string>> = {
-  'Proxy spec.listeners.transparent': 'use the explicit listener',
   'Proxy spec.store': 'leave it out; nothing needs to outlive the process',
   'Proxy spec.recording': 'leave it out',
   'Proxy spec.approval': 'leave it out; rules with requireApproval deny for now',

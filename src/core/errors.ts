@@ -38,6 +38,7 @@ export const ERRORS = Object.freeze({
   request_version_unsupported: row(505, 'http_request_error', false, 'The HTTP version is not supported'),
   expectation_failed: row(417, 'http_request_error', false, 'The expectation is not supported'),
   upgrade_unsupported: row(501, 'http_request_error', false, 'The protocol upgrade is not supported'),
+  proxy_loop_detected: row(508, 'proxy_loop_detected', false, 'The proxy was redirected into itself'),
   tls_handshake_failed: row(0, 'tls_protocol_error', false, 'The TLS handshake with the workload failed'),
   downstream_aborted: row(0, 'connection_terminated', false, 'The workload closed the connection'),
   gateway_host_unknown: row(421, 'http_request_error', false, 'The gateway is not called by that name'),

@@ -23,9 +23,11 @@ export interface ExplicitListenerOptions {
   /** Other processes of this user may listen on the same port; the kernel spreads connections over them (SO_REUSEPORT). */
   readonly isShared?: boolean;
   /** What the configuration calls it. */
-  readonly key?: 'explicit' | 'tls' | 'gateway';
+  readonly key?: 'explicit' | 'tls' | 'gateway' | 'transparent';
   /** `explicit` where left out. */
   readonly way?: Connection['way'];
+  /** What a client dialled whose connection was redirected to the bound endpoint; null: that is not known. */
+  readonly originalOf?: (socket: Socket, bound: Endpoint) => Endpoint | null;
 }
 
 export interface Listener {
@@ -48,14 +50,16 @@ export async function openExplicitListener(
     if (!gate.admit(socket, own)) return;
     count += 1;
     const id = `${options.idPrefix ?? ''}c${count.toString(36)}`;
-    onConnection(describe(socket, id, options.way ?? 'explicit', clock.now()));
+    const original = bound === null ? null : (options.originalOf?.(socket, bound) ?? null);
+    onConnection(describe(socket, { id, way: options.way ?? 'explicit', original, acceptedAt: clock.now() }));
   });
+  let bound: Endpoint | null = null;
   await bind(server, options);
-  const bound = server.address();
-  if (bound === null || typeof bound === 'string')
-    throw new EgressError('internal', { detail: 'listener has no address' });
+  const at = server.address();
+  if (at === null || typeof at === 'string') throw new EgressError('internal', { detail: 'listener has no address' });
+  bound = { address: at.address, port: at.port };
   return {
-    bound: { address: bound.address, port: bound.port },
+    bound,
     get openConnections() {
       return own.size;
     },
@@ -63,14 +67,15 @@ export async function openExplicitListener(
   };
 }
 
-function describe(socket: Socket, id: string, way: Connection['way'], acceptedAt: number): Connection {
+type Accepted = Pick<Connection, 'id' | 'way' | 'acceptedAt'> & { readonly original: Endpoint | null };
+
+function describe(socket: Socket, { id, way, original, acceptedAt }: Accepted): Connection {
+  const remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+  // The client's socket, by which the kernel knows its owner, has what it dialled as its other end.
+  if (original !== null) return { id, socket, way, original, remote, local: original, acceptedAt };
   return {
-    id,
-    socket,
-    way,
-    remote: { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+    ...{ id, socket, way, remote, acceptedAt },
     local: { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
-    acceptedAt,
   };
 }
 

@@ -5,7 +5,7 @@
  * Holds: what the client dialled is evidence; a name is resolved here and nowhere else, and an address that was dialled is the
  *   destination only where the client names none, for policy to say yes to. Nothing is answered before identity and policy have
  *   spoken, and then in the client's own language: an alert to TLS, a response to HTTP.
- * Fails: `request_timeout`, `request_malformed`, `authority_malformed`, what the codec says.
+ * Fails: `request_timeout`, `request_malformed`, `authority_malformed`, `proxy_loop_detected`, what the codec says.
  * Source: RFC 6066 §3 (no address in server_name); RFC 8446 §6.2 (alerts); RFC 9112 §3.2 (Host).
  * Not here: the bytes of a ClientHello (client-hello.ts), the handshake (terminate.ts).
  */
@@ -13,6 +13,7 @@ import type { Socket } from 'node:net';
 import { type Authority, createAuthority, parseHost } from '../core/authority.ts';
 import { EgressError } from '../core/errors.ts';
 import type { RequestHead } from '../core/message.ts';
+import type { OwnEnds } from '../core/own-ends.ts';
 import { type HeadLimits, REQUEST_LIMITS } from '../http1/message-parser.ts';
 import { MessageReader } from '../http1/message-reader.ts';
 import { createRequestParser } from '../http1/request-parser.ts';
@@ -38,9 +39,18 @@ export async function openConnection(
   connection: Connection,
   headDeadlineMs: number,
   limits: HeadLimits = REQUEST_LIMITS,
+  ownEnds: Pick<OwnEnds, 'has'> | null = null,
 ): Promise<Opened | null> {
-  if (connection.way === 'redirected')
-    return within(openRedirected(connection, headDeadlineMs, limits), headDeadlineMs);
+  if (connection.way === 'redirected') {
+    const open = await within(openRedirected(connection, headDeadlineMs, limits), headDeadlineMs);
+    const { address, port } = connection.remote;
+    // Known by now: nobody speaks before its own side is connected.
+    if (ownEnds?.has(address, port) === true)
+      throw new EgressError('proxy_loop_detected', {
+        detail: "the rules redirect the proxy's own traffic: exempt its user",
+      });
+    return open;
+  }
   const open = await openTunnel(connection, headDeadlineMs, limits);
   return open?.first.head.headers.get(WAY) === 'redirected' ? openRelayed(open, headDeadlineMs, limits) : open;
 }

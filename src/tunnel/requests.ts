@@ -137,7 +137,9 @@ export class TunnelRequests implements Requests {
     }
     const tunnel = this.tunnel.kind === 'forward' ? tunnelFor(this.tunnel.connection, head) : this.tunnel;
     if (!body.isOver) this.#pace.awaitsBody();
-    const asked: RequestHead = isUpgrade ? { ...head, upgrade: 'websocket' } : head;
+    // Of a redirected connection the target names no scheme.
+    const plain: RequestHead = tunnel.kind === 'forward' && head.scheme === null ? { ...head, scheme: 'http' } : head;
+    const asked: RequestHead = isUpgrade ? { ...plain, upgrade: 'websocket' } : plain;
     this.#owed = asked;
     return new TunnelRequest(this, tunnel, asked, body);
   }

@@ -13,6 +13,7 @@ import type { Authority } from '../core/authority.ts';
 import type { Clock } from '../core/clock.ts';
 import { EgressError, type ErrorCode, toEgressError } from '../core/errors.ts';
 import { formatIp, parseIp, unmapped } from '../core/ip-address.ts';
+import type { OwnEnds } from '../core/own-ends.ts';
 import type { CorporateProxy } from './corporate-proxy.ts';
 import type { DialTarget } from './resolve.ts';
 import { checkIdentity } from './trust.ts';
@@ -35,6 +36,8 @@ export interface Dialled {
 }
 
 export interface DialParts {
+  /** Of all connections that are open; absent: nobody wants to know. */
+  readonly ownEnds?: OwnEnds;
   readonly trust: SecureContext;
   readonly clock: Clock;
   /** For all addresses together, TLS included. */
@@ -54,7 +57,7 @@ export async function dial(request: DialRequest, parts: DialParts): Promise<Dial
     const share = Math.min(leftMs, Math.max(leftMs / (request.targets.length - index), MIN_ATTEMPT_MS));
     try {
       const tunnel = await tunnelTo(request, target, share);
-      return { socket: await attempt(request, { target, tunnel }, parts.trust, share), address: target.address };
+      return { socket: await attempt(request, { target, tunnel }, parts, share), address: target.address };
     } catch (thrown) {
       failure = toEgressError(thrown);
       // Another address of the same name is no answer to a wrong certificate, nor to a workload that left.
@@ -87,7 +90,7 @@ interface Way {
   readonly tunnel: Socket | null;
 }
 
-function attempt(request: DialRequest, way: Way, trust: SecureContext, timeoutMs: number): Promise<Socket> {
+function attempt(request: DialRequest, way: Way, { trust, ownEnds }: DialParts, timeoutMs: number): Promise<Socket> {
   const { signal, scheme } = request;
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(toEgressError(signal.reason));
@@ -122,6 +125,7 @@ function attempt(request: DialRequest, way: Way, trust: SecureContext, timeoutMs
       isConnected = true;
       // Reset already: the kernel knows no peer any more, and `close` is on its way.
       if (socket.remoteAddress === undefined) return;
+      if (ownEnds !== undefined) remember(socket, ownEnds);
       if (!isAt(socket, way)) {
         fail(new EgressError('destination_ip_prohibited', { detail: 'the peer has another address' }));
       } else if (scheme === 'http') succeed();
@@ -136,6 +140,11 @@ function attempt(request: DialRequest, way: Way, trust: SecureContext, timeoutMs
       });
     });
   });
+}
+
+function remember(socket: Socket, ownEnds: OwnEnds): void {
+  const { localAddress, localPort } = socket;
+  if (localAddress !== undefined && localPort !== undefined) socket.once('close', ownEnds.add(localAddress, localPort));
 }
 
 function ignore(): void {}

@@ -11,6 +11,7 @@
 import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { toEgressError } from '../core/errors.ts';
+import type { OwnEnds } from '../core/own-ends.ts';
 import type { AuthorizedRequest } from '../injection/authorized-request.ts';
 import { ClientIdentities } from './client-identities.ts';
 import { Connections, schemeOf } from './connections.ts';
@@ -34,6 +35,7 @@ export interface UpstreamParts {
   readonly issuingCa: string | null;
   /** Proxy-Authorization for `options.proxy`, which the receiver zeroes; absent: none. */
   readonly proxyLogin?: ((signal: AbortSignal) => Promise<Buffer>) | null;
+  readonly ownEnds?: OwnEnds;
   /** Default: DNS. */
   readonly lookup?: Lookup;
 }
@@ -46,7 +48,7 @@ export function createUpstreamStage(options: UpstreamOptions, parts: UpstreamPar
   const deadlines = new Deadlines(clock, Math.min(options.idleTimeoutMs, options.responseHeadTimeoutMs));
   const http2 = new Http2Pool(pool, { maxHeadBytes, maxRequests }, deadlines);
   const identities = new ClientIdentities(createTrust(options.extraRoots, parts.issuingCa));
-  const dial = { clock, connectTimeoutMs };
+  const dial = { clock, connectTimeoutMs, ...(parts.ownEnds === undefined ? {} : { ownEnds: parts.ownEnds }) };
   const wayOut = createWayOut(options.proxy ?? null, parts.proxyLogin ?? null);
   const connections = new Connections({
     ...{ pool, http2, dial, identities, wayOut },

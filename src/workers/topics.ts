@@ -64,6 +64,8 @@ export interface Charge {
   readonly tlsEndpoint: Endpoint | null;
   /** Of the gateway; null: there is none. */
   readonly gatewayEndpoint: Endpoint | null;
+  /** Of the listener for what is redirected; null: there is none. */
+  readonly transparentEndpoint: Endpoint | null;
   readonly revision: WorkerRevision;
   readonly upstream: UpstreamOptions;
   /** Who the file of a password may belong to, beside root. */

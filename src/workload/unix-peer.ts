@@ -34,7 +34,7 @@ export function unixPeer(
 }
 
 /** Node has no public name for it; where it had another one some day, nobody would be identified. */
-function descriptorOf(socket: Socket): number | null {
+export function descriptorOf(socket: Socket): number | null {
   const handle = (socket as Socket & { readonly _handle?: { readonly fd?: unknown } | null })._handle;
   return typeof handle?.fd === 'number' && handle.fd >= 0 ? handle.fd : null;
 }

@@ -59,11 +59,15 @@ export class Namespaces {
     return { code: status, stdout, stderr };
   }
 
-  /** Goes on until `close`. Resolves when it has printed `ready`. */
+  /** Goes on until `close`. Resolves when it has printed `sign`. */
   async start(
     namespace: string,
     command: readonly string[],
-    { uid, env }: { readonly uid?: number; readonly env?: Record<string, string> } = {},
+    {
+      uid,
+      env,
+      sign = 'ready',
+    }: { readonly uid?: number; readonly env?: Record<string, string>; readonly sign?: string } = {},
   ): Promise<Background> {
     const child = spawn('ip', this.#inside(namespace, command, uid), {
       ...{ stdio: ['pipe', 'pipe', 'pipe'], detached: true },
@@ -75,7 +79,7 @@ export class Namespaces {
       for (const stream of [child.stdout, child.stderr])
         stream?.on('data', (bytes: Buffer) => {
           background.text += bytes.toString('utf8');
-          if (background.text.includes('ready')) resolve();
+          if (background.text.includes(sign)) resolve();
         });
       child.once('exit', () => reject(new Error(`ended: ${background.text}`)));
     });

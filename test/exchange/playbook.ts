@@ -19,6 +19,7 @@ import { parseConfiguration } from '../../src/config/parse.ts';
 import { type ConnectionStages, serveConnection } from '../../src/connection.ts';
 import type { Closers } from '../../src/core/closers.ts';
 import { Deadlines } from '../../src/core/deadlines.ts';
+import { OwnEnds } from '../../src/core/own-ends.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { CredentialStage } from '../../src/credential/credential.ts';
 import { createStageOver } from '../../src/credential/stage.ts';
@@ -153,6 +154,7 @@ async function openWorld({
     upstream: current.configuration.proxy.upstream,
     proxyLogin: null,
     issuingCa: certificatePem,
+    ownEnds: new OwnEnds(),
   } satisfies Backing;
   const stages = stagesOver(backing, clock, fakeUpstream, closers, thrown);
   const connectionStages = withoutTls(backing, stages, thrown);

@@ -136,6 +136,7 @@ describe('a redirected connection', () => {
     socket.write(get('one.example'));
     socket.write(get('two.example:8080'));
     expect((await answers).match(/(?:one|two)\.example:[0-9]+/g)).toEqual(['one.example:80', 'two.example:8080']);
+    expect(asked.map(({ head }) => head.scheme)).toEqual(['http', 'http']);
     socket.destroy();
   });
 

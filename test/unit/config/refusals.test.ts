@@ -170,10 +170,6 @@ describe('what the language has and this version does not do', () => {
       identity('{ workloadID: w, selectors: [{ token:instance: [a] }] }'),
       '5:38 spec.selectors[0]["token:instance"]: the selector token:instance is not built yet; leave it out; every identity can be called by an instance token',
     ],
-    'a transparent listener': [
-      proxy('{ listeners: { transparent: {} } }'),
-      '5:22 spec.listeners.transparent: "transparent" is not built yet; use the explicit listener',
-    ],
   });
 });
 
