@@ -120,7 +120,7 @@ class Visit {
     const { audit, observeRefusal } = this.#stages;
     audit.refused(this.#connection, this.#workload, this.#tunnel?.authority ?? null, reason);
     observeRefusal(reason);
-    const answer = rescue(reason, { ...this.#asker(this.#workload !== null), readsStatusLine: true });
+    const answer = rescue(reason, this.#asker(this.#workload !== null));
     if (answer === null || this.#connection.socket.destroyed) return;
     if (this.#requests !== null) await this.#requests.answer(answer.head, answer.body);
     else await this.#stages.refuse(this.#connection.socket, answer.head, answer.body);

@@ -199,7 +199,7 @@ class Ending {
   #asker(): Asker {
     const { head, tunnel } = this.#request;
     const knowsNoProxy = callsDirectly(tunnel.connection);
-    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(head), knowsNoProxy, readsStatusLine: true };
+    return { isIdentified: true, id: this.#record.id, dialect: dialectOf(head), knowsNoProxy };
   }
 
   async #rescue(answer: Rescue | null): Promise<void> {

@@ -28,8 +28,6 @@ export interface Asker {
   readonly dialect?: Dialect;
   /** It takes us for its destination, so a status for proxies would mean nothing to it. */
   readonly knowsNoProxy?: boolean;
-  /** Many clients (Go, Java, Python, npm) show of a refusal, and all of them of a refused CONNECT, the status line alone. */
-  readonly readsStatusLine?: true;
 }
 
 /** By base URL or redirected. */
@@ -86,8 +84,8 @@ export function rescue(failure: Denial | EgressError, asker: Asker): Rescue | nu
     headers.append('X-Amzn-ErrorType', code);
   }
   const framing = { kind: 'length', length: body.length } as const;
-  const isSpoken = asker.readsStatusLine === true && asker.isIdentified;
-  const reason = isSpoken ? sentenceOf(told).replace(/[^\x20-\x7e]/g, '?') : reasonPhrase(status);
+  // Many clients (Go, Java, Python, npm) show of a refusal, and all of them of a refused CONNECT, the status line alone.
+  const reason = asker.isIdentified ? sentenceOf(told).replace(/[^\x20-\x7e]/g, '?') : reasonPhrase(status);
   return {
     head: { status, reason, version: '1.1', headers, framing, keepAlive: true },
     body: bodyOf(body),

@@ -15,18 +15,17 @@ const signed = (authorization: string, contentType = 'application/x-amz-json-1.0
     headers: HeaderList.of(['authorization', authorization], ['content-type', contentType]),
   }) as unknown as RequestHead;
 
-describe('the status line of a refused CONNECT', () => {
+describe('the status line of a refusal', () => {
   it('says why, in visible ASCII on one line', () => {
-    const { head } = rescue(REFUSAL, { ...IDENTIFIED, readsStatusLine: true }) ?? {};
+    const { head } = rescue(REFUSAL, IDENTIFIED) ?? {};
     expect(head).toMatchObject({
       status: 403,
       reason: expect.stringMatching(/^countersign: The AWS signature .*: not ours: <\?>\?\?$/),
     });
   });
 
-  it('says nothing to strangers, nor within a tunnel', () => {
-    expect(rescue(REFUSAL, { isIdentified: false, id: 'c1', readsStatusLine: true })?.head.reason).toBe('Forbidden');
-    expect(rescue(REFUSAL, IDENTIFIED)?.head.reason).toBe('Forbidden');
+  it('says nothing to strangers', () => {
+    expect(rescue(REFUSAL, { isIdentified: false, id: 'c1' })?.head.reason).toBe('Forbidden');
   });
 });
 
