@@ -4,6 +4,7 @@
  * Holds: no stage knows another one's values; the request path is the same in one process and in many.
  * Not here: keys, leases, audit file (ground.ts, front.ts); a worker's way to them (worker.ts).
  */
+import type { Server } from 'node:net';
 import { errorFacts, type Log } from './admin/log.ts';
 import type { Metrics } from './admin/metrics.ts';
 import type { AuditStage } from './audit/exchange-record.ts';
@@ -54,7 +55,7 @@ import type { UpstreamOptions } from './upstream/options.ts';
 import { createUpstreamStage } from './upstream/send.ts';
 import type { SpiffeTrust } from './workload/attestation.ts';
 import type { WorkloadStage } from './workload/identify.ts';
-import { originalDestination } from './workload/original-destination.ts';
+import { originalDestination, takesAnyAddress } from './workload/original-destination.ts';
 import { systemCalls } from './workload/system-calls.ts';
 import type { Workload } from './workload/workload.ts';
 
@@ -181,8 +182,17 @@ export async function openTransparentListener(
   const calls = await systemCalls();
   const originalOf: ExplicitListenerOptions['originalOf'] = (socket, bound) =>
     originalDestination(socket, bound, calls);
-  const options = { ...transparent, key: 'transparent', way: 'redirected', originalOf, ...where } as const;
-  return openExplicitListener(options, clock, path.serve);
+  const { address, port, isAnyAddress } = transparent;
+  const options = { address, port, key: 'transparent', way: 'redirected', originalOf, ...where } as const;
+  if (!isAnyAddress) return openExplicitListener(options, clock, path.serve);
+  const onBound = (server: Server): void => {
+    if (calls === null || !takesAnyAddress(server, calls))
+      throw new EgressError('configuration_invalid', {
+        detail:
+          'listeners.transparent.tproxy needs CAP_NET_ADMIN or CAP_NET_RAW, and Node 26.1 or newer on Linux; or leave it out',
+      });
+  };
+  return openExplicitListener({ ...options, onBound }, clock, path.serve);
 }
 
 /** The proxy's own SVID names it by its URI, whatever it is called by. */

@@ -11,7 +11,7 @@ import type { ShapedAs } from './check-shape.ts';
 import { compileAttestation } from './compile-attestation.ts';
 import { compileCorporateProxy } from './compile-corporate-proxy.ts';
 import { compileGatewayListener } from './compile-gateway.ts';
-import type { ListenOptions, ProxyOptions, TlsListenOptions } from './configuration.ts';
+import type { ProxyOptions, TlsListenOptions } from './configuration.ts';
 import type { Path } from './problems.ts';
 import { type ProxyContext, ProxyReader } from './proxy-reader.ts';
 
@@ -148,9 +148,11 @@ function compileTransit(
 }
 
 /** Null: there is none. */
-function transparentOf({ listeners }: Spec, read: ProxyReader): ListenOptions | null {
+function transparentOf({ listeners }: Spec, read: ProxyReader): ProxyOptions['listeners']['transparent'] {
   const given = listeners?.transparent;
-  return given === undefined ? null : read.listen(given, ['spec', 'listeners', 'transparent'], TRANSPARENT_PORT);
+  if (given === undefined) return null;
+  const listen = read.listen(given, ['spec', 'listeners', 'transparent'], TRANSPARENT_PORT);
+  return { ...listen, isAnyAddress: given.tproxy === true };
 }
 
 function compileTlsListener(

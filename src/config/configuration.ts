@@ -47,7 +47,7 @@ export interface ProxyOptions {
     readonly tls: TlsListenOptions | null;
     readonly unix: UnixListenOptions | null;
     readonly gateway: GatewayListenOptions | null;
-    readonly transparent: ListenOptions | null;
+    readonly transparent: TransparentListenOptions | null;
   };
   readonly admin: { readonly socket: string };
   readonly issuer: IssuerOptions;
@@ -75,6 +75,11 @@ export interface TlsListenOptions extends ListenOptions {
   /** What its certificates name, one each; not empty. */
   readonly names: readonly Host[];
   readonly certificate: 'issuingCA' | 'svid';
+}
+
+export interface TransparentListenOptions extends ListenOptions {
+  /** TPROXY brings connections here, for which any address is its own. */
+  readonly isAnyAddress: boolean;
 }
 
 export interface GatewayListenOptions extends ListenOptions {

@@ -103,7 +103,7 @@ export const proxy = z.strictObject({
         explicit: listen.optional(),
         tls: tlsListen.optional(),
         gateway: gatewayListen.optional(),
-        transparent: listen.optional(),
+        transparent: listen.extend({ tproxy: z.boolean().optional() }).optional(),
         unix: z
           .strictObject({
             path: text,

@@ -28,6 +28,8 @@ export interface ExplicitListenerOptions {
   readonly way?: Connection['way'];
   /** What a client dialled whose connection was redirected to the bound endpoint; null: that is not known. */
   readonly originalOf?: (socket: Socket, bound: Endpoint) => Endpoint | null;
+  /** Called once, when it listens. @throws EgressError */
+  readonly onBound?: (server: Server) => void;
 }
 
 export interface Listener {
@@ -58,6 +60,12 @@ export async function openExplicitListener(
   const at = server.address();
   if (at === null || typeof at === 'string') throw new EgressError('internal', { detail: 'listener has no address' });
   bound = { address: at.address, port: at.port };
+  try {
+    options.onBound?.(server);
+  } catch (thrown) {
+    server.close();
+    throw thrown;
+  }
   return {
     bound,
     get openConnections() {

@@ -2,9 +2,10 @@
  * Duty: what a client dialled, where the kernel redirected its connection to us.
  * In → Out: socket → the endpoint; null where it was not redirected, or the kernel cannot be asked.
  * Holds: evidence alone: whoever may write rules or has a socket of his own can make it say anything.
- * Source: netfilter, SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST (REDIRECT, DNAT); for TPROXY it is the socket's own address.
+ * Source: netfilter, SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST (REDIRECT, DNAT); ip(7), IP_TRANSPARENT (TPROXY, where it is the
+ *   socket's own address).
  */
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { formatIp, unmapped } from '../core/ip-address.ts';
 import type { Endpoint } from '../listener/connection.ts';
 import type { SystemCalls } from './system-calls.ts';
@@ -25,6 +26,22 @@ export function originalDestination(socket: Socket, own: Endpoint, calls: System
   // Of TPROXY, and of whoever listens in a namespace all of whose addresses are local.
   if (localAddress === undefined || localPort === undefined || localPort === own.port) return null;
   return { address: addressOf(localAddress), port: localPort };
+}
+
+const IP_TRANSPARENT = 19;
+const IPV6_TRANSPARENT = 75;
+
+/**
+ * Lets a listener take connections to any address, which TPROXY brings to it. False: that takes CAP_NET_ADMIN or
+ * CAP_NET_RAW.
+ */
+export function takesAnyAddress(server: Server, calls: SystemCalls): boolean {
+  const fd = descriptorOf(server);
+  if (fd === null) return false;
+  // Each knows its own family's alone; a socket of IPv6 takes both.
+  const v4 = calls.setSocketOption(fd, SOL_IP, IP_TRANSPARENT, 1);
+  const v6 = calls.setSocketOption(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
+  return v4 || v6;
 }
 
 function askV4(fd: number, calls: SystemCalls): Endpoint | null {

@@ -3,7 +3,7 @@
  * In → Out: nothing → the calls, or null where this Node has no `node:ffi` (before 26.1) or the system is not Linux.
  * Holds: everything works without them, only slower, or says that it needs them; buffers given to a call outlive it, for
  *   every call returns before the next line runs.
- * Source: socket(2), send(2), recv(2), getsockopt(2), pidfd_send_signal(2); node:ffi (experimental).
+ * Source: socket(2), send(2), recv(2), getsockopt(2), setsockopt(2), pidfd_send_signal(2); node:ffi (experimental).
  */
 import { platform } from 'node:os';
 
@@ -16,6 +16,8 @@ export interface SystemCalls {
   receive(fd: number, bytes: Uint8Array): number;
   /** The number of bytes that the option has, or -1. */
   socketOption(fd: number, level: number, option: number, into: Uint8Array): number;
+  /** Whether it is set. */
+  setSocketOption(fd: number, level: number, option: number, value: number): boolean;
 }
 
 const MSG_DONTWAIT = 0x40;
@@ -36,6 +38,7 @@ async function load(): Promise<SystemCalls | null> {
     send: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
     recv: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
     getsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'buffer'], return: 'i32' },
+    setsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'u32'], return: 'i32' },
   });
   return {
     socket: (domain, type, protocol) => functions.socket(domain, type, protocol),
@@ -45,5 +48,7 @@ async function load(): Promise<SystemCalls | null> {
       const length = Uint32Array.of(into.length);
       return functions.getsockopt(fd, level, option, into, length) === 0 ? (length[0] ?? -1) : -1;
     },
+    setSocketOption: (fd, level, option, value) =>
+      functions.setsockopt(fd, level, option, Uint32Array.of(value), Uint32Array.BYTES_PER_ELEMENT) === 0,
   };
 }

@@ -6,7 +6,7 @@
  * Source: unix(7), SO_PEERCRED: struct ucred `pid uid gid`.
  */
 import { fstatSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Connection } from '../listener/connection.ts';
 import type { SocketDiagnosis } from './socket-diagnosis.ts';
 import type { SocketOwner } from './socket-owner.ts';
@@ -34,7 +34,7 @@ export function unixPeer(
 }
 
 /** Node has no public name for it; where it had another one some day, nobody would be identified. */
-export function descriptorOf(socket: Socket): number | null {
-  const handle = (socket as Socket & { readonly _handle?: { readonly fd?: unknown } | null })._handle;
+export function descriptorOf(socket: Socket | Server): number | null {
+  const handle = (socket as unknown as { readonly _handle?: { readonly fd?: unknown } | null })._handle;
   return typeof handle?.fd === 'number' && handle.fd >= 0 ? handle.fd : null;
 }
