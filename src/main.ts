@@ -21,6 +21,7 @@ const terminal: Terminal = {
   nodeVersion: process.versions.node,
   launcher: process.argv[1] ?? '',
   uid: process.getuid?.() ?? 0,
+  gid: process.getgid?.() ?? 0,
   isTerminal: process.stdout.isTTY === true,
   write: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),

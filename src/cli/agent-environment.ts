@@ -7,7 +7,8 @@
 import { fileURLToPath } from 'node:url';
 
 export interface InstanceFacts {
-  readonly proxyUrl: string;
+  /** Null in a jail, where there is no other way than through the proxy, and nothing to say so to anybody. */
+  readonly proxyUrl: string | null;
   /** PEM file: the system's roots, the user's own and the issuing CA. */
   readonly bundleFile: string;
   /** The same roots as a Java key store. */
@@ -84,14 +85,7 @@ export function agentVariables(facts: InstanceFacts, environment: Environment): 
   const bundle = Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, facts.bundleFile]));
   const keys = Object.fromEntries(API_KEY_VARIABLES.map((name) => [name, facts.apiKey]));
   return {
-    HTTPS_PROXY: facts.proxyUrl,
-    https_proxy: facts.proxyUrl,
-    HTTP_PROXY: facts.proxyUrl,
-    http_proxy: facts.proxyUrl,
-    NO_PROXY: 'localhost,127.0.0.1,::1',
-    no_proxy: 'localhost,127.0.0.1,::1',
-    NODE_USE_ENV_PROXY: '1',
-    NODE_OPTIONS: nodeOptions(environment['NODE_OPTIONS'] ?? ''),
+    ...(facts.proxyUrl === null ? {} : proxyVariables(facts.proxyUrl, environment)),
     JAVA_TOOL_OPTIONS: javaOptions(facts, environment['JAVA_TOOL_OPTIONS'] ?? ''),
     ...bundle,
     ...keys,
@@ -133,6 +127,17 @@ function regionVariables(environment: Environment): Record<string, string> {
   return region === undefined || own === undefined ? {} : { AWS_REGION: region, AWS_DEFAULT_REGION: own };
 }
 
+const proxyVariables = (proxyUrl: string, environment: Environment): Record<string, string> => ({
+  HTTPS_PROXY: proxyUrl,
+  https_proxy: proxyUrl,
+  HTTP_PROXY: proxyUrl,
+  http_proxy: proxyUrl,
+  NO_PROXY: 'localhost,127.0.0.1,::1',
+  no_proxy: 'localhost,127.0.0.1,::1',
+  NODE_USE_ENV_PROXY: '1',
+  NODE_OPTIONS: nodeOptions(environment['NODE_OPTIONS'] ?? ''),
+});
+
 /** Quoted as Node splits it: on spaces outside of double quotes. */
 function nodeOptions(present: string): string {
   const preload = `--require "${NODE_PRELOAD.replace(/["\\]/g, '\\$&')}"`;
@@ -146,12 +151,8 @@ function nodeOptions(present: string): string {
  * HTTP_PROXY; were it present, there would be no token.
  */
 function javaOptions({ proxyUrl, javaTrustStore }: InstanceFacts, present: string): string {
-  const { hostname, port } = new URL(proxyUrl);
-  const host = hostname.replace(/^\[|\]$/g, '');
   const ours: [string, string][] = [
-    ['https.proxyHost', host],
-    ['https.proxyPort', port],
-    ['jdk.http.auth.tunneling.disabledSchemes', ''],
+    ...(proxyUrl === null ? [] : javaProxy(proxyUrl)),
     ['javax.net.ssl.trustStore', javaTrustStore],
     ['javax.net.ssl.trustStoreType', 'JKS'],
   ];
@@ -161,9 +162,18 @@ function javaOptions({ proxyUrl, javaTrustStore }: InstanceFacts, present: strin
   return present.includes(added) ? present : `${present} ${added}`.trimStart();
 }
 
+function javaProxy(proxyUrl: string): [string, string][] {
+  const { hostname, port } = new URL(proxyUrl);
+  return [
+    ['https.proxyHost', hostname.replace(/^\[|\]$/g, '')],
+    ['https.proxyPort', port],
+    ['jdk.http.auth.tunneling.disabledSchemes', ''],
+  ];
+}
+
 const isSecret = (name: string): boolean => SECRET_NAME.test(name) || SECRET_VARIABLES.has(name);
 /** Most of them are read in both cases. */
-const leadsPast = (name: string): boolean => WAYS_PAST.has(name.toUpperCase()) || name === 'NPM_CONFIG_CAFILE';
+export const leadsPast = (name: string): boolean => WAYS_PAST.has(name.toUpperCase()) || name === 'NPM_CONFIG_CAFILE';
 
 /** Names of the user's variables that an agent must not inherit beside those that it is given. */
 export function withheldVariables(

@@ -21,6 +21,7 @@ export interface Terminal {
   /** Path of the file that was started. */
   readonly launcher: string;
   readonly uid: number;
+  readonly gid: number;
   /** Standard output is a terminal: colour is welcome. */
   readonly isTerminal: boolean;
   write(text: string): void;
@@ -50,6 +51,8 @@ export interface Option {
   readonly short?: string;
   /** Placeholder in the help; absent for a switch. */
   readonly value?: string;
+  /** Its only value, which may be left out: `--jail` and `--jail=try`. Left out it is the empty text. */
+  readonly mayBe?: string;
   readonly multiple?: boolean;
   readonly help: string;
 }

@@ -89,17 +89,21 @@ function read(command: Command, words: readonly string[]): Given {
     ...command.options.map((option) => [
       option.name,
       {
-        type: option.value === undefined ? ('boolean' as const) : ('string' as const),
+        type: option.value === undefined && option.mayBe === undefined ? ('boolean' as const) : ('string' as const),
         ...(option.short === undefined ? {} : { short: option.short }),
         ...(option.multiple === true ? { multiple: true } : {}),
       },
     ]),
   ]) as Record<string, { type: 'boolean' | 'string'; short?: string; multiple?: boolean }>;
   const cut = words.indexOf('--');
-  const args = cut === -1 ? [...words] : words.slice(0, cut);
+  const alone = new Set(command.options.flatMap(({ name, mayBe }) => (mayBe === undefined ? [] : [`--${name}`])));
+  const args = (cut === -1 ? words : words.slice(0, cut)).map((word) => (alone.has(word) ? `${word}=` : word));
   try {
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
     const [word] = command.takesWords === true || values['help'] === true ? [] : positionals;
+    for (const { name, mayBe } of command.options)
+      if (mayBe !== undefined && ![undefined, '', mayBe].includes(values[name] as string | undefined))
+        throw new UsageError(`--${name} takes nothing or ${mayBe}: --${name}=${mayBe}`);
     if (word !== undefined) throw new UsageError(`what is ${JSON.stringify(word)}? a policy goes behind --config`);
     return {
       flag: (name) => values[name] === true,

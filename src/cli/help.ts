@@ -33,7 +33,8 @@ export function commandHelp(command: Command): string {
   const rows = [...command.options, { name: 'help', short: 'h', help: 'Print this' }].map((option) => {
     const short = 'short' in option && option.short !== undefined ? `-${option.short}, ` : '    ';
     const value = 'value' in option && option.value !== undefined ? ` ${option.value}` : '';
-    return { left: `${short}--${option.name}${value}`, help: option.help };
+    const word = 'mayBe' in option && option.mayBe !== undefined ? `[=${option.mayBe}]` : '';
+    return { left: `${short}--${option.name}${word}${value}`, help: option.help };
   });
   const width = Math.max(...rows.map((row) => row.left.length));
   return [

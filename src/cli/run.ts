@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { agentEnvironment, withheldVariables } from './agent-environment.ts';
 import { type Command, CommandError, durationOption, EXIT, type Terminal, UsageError } from './command.ts';
 import { GATEWAY_OPTION, holdInstance, keepAlive, variablesFor, WORKLOAD_OPTIONS } from './held-instance.ts';
+import { JAIL_NOTES, JAIL_OPTIONS, jailWish, runJailed } from './jailed.ts';
 import { joinRoots } from './own-roots.ts';
 
 export const run: Command = {
@@ -25,11 +26,13 @@ export const run: Command = {
       multiple: true,
       help: 'Let the command inherit this variable although its name says secret',
     },
+    ...JAIL_OPTIONS,
     { name: 'quiet', short: 'q', help: 'Say nothing on standard error' },
   ],
   notes: [
     'Uses the proxy that runs; with --config or --sandbox and none running, one is started for the life of the command.',
-    'Variables whose names say that they hold a secret (…_API_KEY, …_TOKEN, AWS_PROFILE, …) are withheld from the command. Files are not: use another user or a container for commands that you do not trust.',
+    'Variables whose names say that they hold a secret (…_API_KEY, …_TOKEN, AWS_PROFILE, …) are withheld from the command. Files are not: use --jail, another user or a container for commands that you do not trust.',
+    ...JAIL_NOTES,
     'The exit code is the command’s own; 128 + n where signal n ended it.',
   ],
   run: async (terminal, given) => {
@@ -37,6 +40,7 @@ export const run: Command = {
     const [command, ...args] = words;
     if (command === undefined) throw new UsageError('run what? countersign run -- python agent.py');
     const ttl = durationOption(given, 'ttl');
+    const wish = jailWish(terminal, given);
     const held = await holdInstance(terminal, given, { ttl, mayStart: true, name: 'countersign run' });
     // A given time is a limit. Without one the instance outlives a killed `run` by no more than its short default.
     const letGo = ttl === null ? keepAlive(held, (words) => terminal.complain(`countersign: ${words}\n`)) : () => {};
@@ -47,6 +51,8 @@ export const run: Command = {
       const variables = variablesFor(answer, given, terminal.environment);
       const withheld = withheldVariables(terminal.environment, kept, variables);
       if (!given.flag('quiet')) announce(terminal, answer.spiffeId, withheld);
+      const jailed = wish === null ? null : await runJailed(terminal, { given, wish, answer, kept, command, args });
+      if (jailed !== null) return jailed;
       return await runChild(terminal, command, args, agentEnvironment(terminal.environment, variables, kept));
     } finally {
       letGo();
