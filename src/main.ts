@@ -22,6 +22,7 @@ const terminal: Terminal = {
   launcher: process.argv[1] ?? '',
   uid: process.getuid?.() ?? 0,
   gid: process.getgid?.() ?? 0,
+  umask: process.umask(0o077),
   isTerminal: process.stdout.isTTY === true,
   write: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),
@@ -47,5 +48,4 @@ for (const print of process.listeners('warning')) {
     if (warning.name !== 'ExperimentalWarning' || !warning.message.startsWith('FFI ')) print(warning);
   });
 }
-process.umask(0o077);
 process.exitCode = await runCommand(terminal);

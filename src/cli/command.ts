@@ -22,6 +22,8 @@ export interface Terminal {
   readonly launcher: string;
   readonly uid: number;
   readonly gid: number;
+  /** As it was before this program took its own. */
+  readonly umask: number;
   /** Standard output is a terminal: colour is welcome. */
   readonly isTerminal: boolean;
   write(text: string): void;

@@ -120,7 +120,14 @@ async function orderFor(terminal: Terminal, { given, wish, answer, kept, command
   const alive = Object.fromEntries(Object.entries(terminal.environment).filter(([name]) => !dead.has(name)));
   const home = terminal.environment['HOME'];
   return {
-    ...{ command, args, workingDirectory: terminal.workingDirectory, uid: terminal.uid, gid: terminal.gid },
+    ...{
+      command,
+      args,
+      workingDirectory: terminal.workingDirectory,
+      uid: terminal.uid,
+      gid: terminal.gid,
+      umask: terminal.umask,
+    },
     environment: agentEnvironment(alive, agentVariables({ ...answer, proxyUrl: null }, alive), kept),
     ownEnvironment: terminal.environment,
     home: home !== undefined && isAbsolute(home) ? home : homedir(),

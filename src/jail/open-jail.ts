@@ -31,6 +31,7 @@ export interface JailOrder {
   readonly workingDirectory: string;
   readonly uid: number;
   readonly gid: number;
+  readonly umask: number;
   readonly home: string;
   readonly node: { readonly path: string; readonly arguments: readonly string[] };
   readonly proxy: {
@@ -105,7 +106,7 @@ export async function openJail(order: JailOrder): Promise<Jail> {
 }
 
 function entryFor(order: JailOrder): Entry {
-  const { proxy, home, uid, gid, workingDirectory, ownEnvironment, stateFolders, hide, show } = order;
+  const { proxy, home, uid, gid, umask, workingDirectory, ownEnvironment, stateFolders, hide, show } = order;
   const plan = planMounts(
     {
       ...{ home, uid, workingDirectory, environment: ownEnvironment, stateFolders, hide, show },
@@ -115,7 +116,16 @@ function entryFor(order: JailOrder): Entry {
     look,
   );
   return {
-    ...{ plan, uid, gid, workingDirectory, command: order.command, args: order.args, environment: order.environment },
+    ...{
+      plan,
+      uid,
+      gid,
+      umask,
+      workingDirectory,
+      command: order.command,
+      args: order.args,
+      environment: order.environment,
+    },
     root: { name: rootName(proxy.caCertificate), pem: proxy.caCertificate },
     isTerminalOpen: hasTerminal() && isTypingAllowed(),
   };

@@ -45,6 +45,7 @@ export interface Entry {
   readonly root: { readonly name: string; readonly pem: string };
   readonly uid: number;
   readonly gid: number;
+  readonly umask: number;
   readonly command: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;

@@ -107,15 +107,15 @@ describe('a hostile program in a jail', () => {
     other.close();
   });
 
-  it.each<[string, string]>([
+  it.for<[string, string]>([
     ['garbage on the port', String.raw`printf '\x00\x01garbage\r\n\r\n' >&3; cat <&3 | wc -c`],
     [
       'half a ClientHello, then silence',
       String.raw`printf '\x16\x03\x01\x02\x00\x01\x00' >&3; timeout 1 cat <&3 | wc -c`,
     ],
     ['nothing at all', 'timeout 1 cat <&3 | wc -c'],
-  ])('that sends %s stops nobody else', async (_what, script) => {
-    if (world.unable !== null) return;
+  ])('that sends %s stops nobody else', async ([, script], { skip }) => {
+    if (world.unable !== null) skip(world.unable);
     const curl = `curl -sS https://${HOST}/v1`;
     const { stdout } = await world.run(['bash', '-c', `exec 3<>/dev/tcp/203.0.113.7/443; (${script}) & ${curl}; wait`]);
     expect(stdout).toContain('from upstream');

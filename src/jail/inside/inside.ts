@@ -18,8 +18,11 @@ const NO_SUCH_COMMAND = 127;
 const NOT_EXECUTABLE = 126;
 const UNABLE = 70;
 
-/** Says nothing of its own: how the command ended, its parent tells. Descriptor 9 ends with the shell. */
-const REAPER = 'exec 9>&2 2>/dev/null; "$@" 2>&9 9>&-; exit $?';
+/**
+ * Says nothing of its own about how the command ended: `run` has its code. Descriptor 9 ends with the shell. An interrupt of the
+ * terminal is the command's alone; without the trap a shell ends by it when its child is done.
+ */
+const REAPER = 'trap : INT; exec 9>&2 2>/dev/null; (exec "$@" 2>&9 9>&-); exit $?';
 
 const [FIRST_FOREIGN_FD, CLOSE_ON_EXEC] = [3, 0o2_000_000];
 
@@ -58,6 +61,7 @@ async function enter(entry: Entry): Promise<void> {
   const shell = tools.shell;
   become = () => {
     for (const fd of foreignDescriptors()) closeSync(fd);
+    process.umask(entry.umask);
     process.execve?.(shell, ['sh', '-c', REAPER, 'sh', ...words], { ...entry.environment });
   };
   await say({ say: 'ready', hasCallFilter, hasOwnSession });

@@ -49,7 +49,14 @@ afterEach(async () => {
 async function run(words: readonly string[], terminal: Partial<Terminal> = {}, socket = server.socketPath) {
   const out = { stdout: '', stderr: '' };
   const code = await runCommand({
-    ...{ arguments: [...words, '--socket', socket], environment: {}, workingDirectory: folder, uid: 0, gid: 0 },
+    ...{
+      arguments: [...words, '--socket', socket],
+      environment: {},
+      workingDirectory: folder,
+      uid: 0,
+      gid: 0,
+      umask: 0,
+    },
     ...{ nodePath: process.execPath, nodeArguments: [], nodeVersion: '26', launcher: '', isTerminal: false },
     takeVariable: () => null,
     write: (text) => {

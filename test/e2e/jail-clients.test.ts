@@ -1,0 +1,121 @@
+/**
+ * Clients in a jail that are told of no proxy: each gets its credential injected, with the variables for the CA, and where it reads
+ * the system's roots without any variable at all. Skipped with the reason where namespaces are forbidden or a client is missing.
+ */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { endOf, HOST, JailWorld, KEY } from './jail-world.ts';
+
+const URL_ = `https://${HOST}/v1`;
+const COMMIT = '0123456789abcdef0123456789abcdef01234567';
+
+let world: JailWorld;
+beforeAll(async () => {
+  world = await JailWorld.open();
+  world.upstream.answer = ({ url }) =>
+    url.includes('/info/refs')
+      ? { headers: { 'content-type': 'text/plain' }, body: `${COMMIT}\trefs/heads/main\n` }
+      : url.endsWith('/HEAD')
+        ? { headers: { 'content-type': 'text/plain' }, body: 'ref: refs/heads/main\n' }
+        : { body: '{"hello":"from upstream"}' };
+});
+afterAll(() => world.close());
+
+const has = (program: string): boolean =>
+  spawnSync('sh', ['-c', `command -v ${program}`], { env: { PATH: world.path } }).status === 0;
+
+const GO = `package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+)
+
+func main() {
+	names, err := (&net.Resolver{PreferGo: true}).LookupHost(context.Background(), "${HOST}")
+	fmt.Println(names, err)
+	answer, err := http.Get("${URL_}")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	body, _ := io.ReadAll(answer.Body)
+	fmt.Println(string(body))
+}
+`;
+
+const JAVA = `import java.net.URI;
+import java.net.http.*;
+
+public class Agent {
+  public static void main(String[] words) throws Exception {
+    var request = HttpRequest.newBuilder(URI.create("${URL_}")).build();
+    System.out.println(HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body());
+  }
+}
+`;
+
+/** Name, program, its words, whether it reads the system's roots. */
+const CLIENTS: readonly [string, string, () => readonly string[], boolean][] = [
+  ['curl', 'curl', () => ['curl', '-sS', URL_], true],
+  ['git', 'git', () => ['git', 'ls-remote', `https://${HOST}/agent.git`], true],
+  ['wget', 'wget', () => ['wget', '-qO-', URL_], true],
+  [
+    'Python’s urllib',
+    '/usr/bin/python3',
+    () => ['/usr/bin/python3', '-c', `import urllib.request as u; print(u.urlopen('${URL_}').read().decode())`],
+    true,
+  ],
+  ['Node’s fetch', 'node', () => [world.node, '-e', `fetch('${URL_}').then((r) => r.text()).then(console.log)`], false],
+  [
+    'Node’s https, with the system’s roots',
+    'node',
+    () => [world.node, '--use-openssl-ca', '-e', `require('https').get('${URL_}', (r) => r.pipe(process.stdout))`],
+    true,
+  ],
+  ['Go’s net/http, with its own resolver', 'go', () => [join(world.home, 'go', 'agent')], true],
+  ['Java’s HttpClient', 'java', () => ['java', join(world.home, 'Agent.java')], true],
+];
+
+describe('a client in a jail', () => {
+  beforeAll(async () => {
+    if (world.unable !== null) return;
+    world.put('Agent.java', JAVA);
+    const source = world.put('go/agent.go', GO);
+    mkdirSync(join(world.home, 'cache'), { recursive: true });
+    chmodSync(join(world.home, 'cache'), 0o777);
+    const build = { GOCACHE: join(world.home, 'cache'), GOFLAGS: '-mod=mod', CGO_ENABLED: '0' };
+    if (has('go')) {
+      const { status, stderr } = await endOf(
+        world.outside(['go', 'build', '-o', join(world.home, 'go', 'agent'), source], build),
+      );
+      expect(status, stderr).toBe(0);
+    }
+  }, 120_000);
+
+  it('is told of no proxy, and holds no token', async ({ skip }) => {
+    if (world.unable !== null) skip(world.unable);
+    const environment = { HTTPS_PROXY: 'http://corporate.example:3128', https_proxy: 'http://corporate.example:3128' };
+    const { stdout } = await world.run(['env'], { environment });
+    expect(stdout).not.toMatch(/proxy/i);
+    expect(stdout).not.toContain('cs_');
+    expect(stdout).toMatch(/^SSL_CERT_FILE=/m);
+    expect(stdout).toMatch(/^OPENAI_API_KEY=sk-placeholder/m);
+  });
+
+  it.for(CLIENTS)('%s gets the credential of its instance', async ([, program, words, readsSystem], { skip }) => {
+    if (world.unable !== null) skip(world.unable);
+    if (!has(program)) skip(`${program} is not installed`);
+    for (const bare of readsSystem ? [[], ['env', '-i', `PATH=${world.path}`]] : [[]]) {
+      world.upstream.calls.length = 0;
+      const { stdout, stderr } = await world.run([...bare, ...words()]);
+      expect(stdout, stderr).toMatch(/from upstream|refs\/heads\/main/);
+      expect(world.upstream.calls.map(({ headers }) => headers.authorization)).toContain(`Bearer ${KEY}`);
+    }
+  });
+});
