@@ -298,6 +298,7 @@ class Running implements RunningProxy {
       tlsProxyUrl: this.tlsProxyUrl,
       gatewayUrl: this.gatewayUrl,
       ...this.health(),
+      ownPaths: this.#ownPaths(),
       workers: this.#front.workers(),
       instances: this.instances.count,
       now: this.now(),
@@ -308,6 +309,13 @@ class Running implements RunningProxy {
       leases: this.leases(),
       issuer: this.#issuer(),
     };
+  }
+
+  #ownPaths(): string[] {
+    const { proxy, namedPaths } = this.#ground.current.configuration;
+    const { stateDirectory, issuingCA, audit, admin } = proxy;
+    const own = [stateDirectory, issuingCA.directory, admin.socket, ...(audit.file === '-' ? [] : [audit.file])];
+    return [...new Set([...own, ...namedPaths])].sort();
   }
 
   close(): Promise<{ readonly revoked: number; readonly failed: number }> {

@@ -41,6 +41,8 @@ export interface HeldInstance {
   readonly answer: InstanceAnswer;
   /** `ms` that it lives on from the moment of the answer; null where it has ended. */
   extend(): Promise<number | null>;
+  /** What no command may see that is held by it. */
+  ownPaths(): Promise<readonly string[]>;
   /** Ends the instance, and the proxy where it was started for this. */
   end(): Promise<void>;
 }
@@ -81,6 +83,7 @@ async function held(client: Client, workload: string, ttl: string | null): Promi
   return {
     answer,
     extend: async () => (await client.extend(answer.id, { ttl: `${answer.remainingMs}ms` })).remainingMs,
+    ownPaths: async () => (await client.status()).ownPaths,
     end: async () => void (await client.revoke(answer.id).catch(() => null)),
   };
 }
@@ -108,6 +111,7 @@ async function startForThis(
     return {
       answer,
       extend: async () => (await proxy.extendInstance(answer.id, answer.remainingMs))?.remainingMs ?? null,
+      ownPaths: async () => proxy.status().ownPaths,
       end: async () => void (await proxy.close()),
     };
   } catch (error) {

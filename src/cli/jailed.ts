@@ -6,11 +6,11 @@
  */
 import { appendFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, isAbsolute, resolve } from 'node:path';
-import type { InstanceAnswer } from '../app.ts';
+import { isAbsolute, resolve } from 'node:path';
 import { agentEnvironment, agentVariables } from './agent-environment.ts';
 import { CommandError, EXIT, type Given, type Option, type Terminal, UsageError } from './command.ts';
-import { adminSocket, defaultStateDirectory } from './settings.ts';
+import type { HeldInstance } from './held-instance.ts';
+import { defaultStateDirectory } from './settings.ts';
 
 export const JAIL_OPTIONS: readonly Option[] = [
   {
@@ -86,9 +86,8 @@ function portsOf(given: Given, name: string): number[] {
 }
 
 export interface JailedRun {
-  readonly given: Given;
   readonly wish: JailWish;
-  readonly answer: InstanceAnswer;
+  readonly held: HeldInstance;
   readonly kept: readonly string[];
   readonly command: string;
   readonly args: readonly string[];
@@ -114,7 +113,8 @@ export async function runJailed(terminal: Terminal, jailed: JailedRun): Promise<
   }
 }
 
-async function orderFor(terminal: Terminal, { given, wish, answer, kept, command, args }: JailedRun) {
+async function orderFor(terminal: Terminal, { wish, held, kept, command, args }: JailedRun) {
+  const { answer } = held;
   const { DEAD_VARIABLES } = await import('../jail/hidden-places.ts');
   const dead = new Set(DEAD_VARIABLES);
   const alive = Object.fromEntries(Object.entries(terminal.environment).filter(([name]) => !dead.has(name)));
@@ -133,7 +133,7 @@ async function orderFor(terminal: Terminal, { given, wish, answer, kept, command
     home: home !== undefined && isAbsolute(home) ? home : homedir(),
     node: { path: terminal.nodePath, arguments: terminal.nodeArguments },
     proxy: answer,
-    stateFolders: [defaultStateDirectory(terminal), dirname(await adminSocket(terminal, given))],
+    proxyPaths: [defaultStateDirectory(terminal), ...(await held.ownPaths())],
     ...{ ports: wish.ports, hostPorts: wish.hostPorts, hide: wish.hide, show: wish.show },
     log: logTo(wish.logFile),
     tell: (words: string) => terminal.complain(`countersign: ${words}\n`),

@@ -165,6 +165,8 @@ export interface ProxyStatus {
   readonly tlsProxyUrl: string | null;
   /** Null: no gateway. */
   readonly gatewayUrl: string | null;
+  /** Of the proxy's host, what is the proxy's alone: its state, its socket, files that the policy names. */
+  readonly ownPaths: readonly string[];
   /** How many instances there are, those in their grace included. */
   readonly instances: number;
   readonly workers: readonly { readonly number: number; readonly pid: number }[];

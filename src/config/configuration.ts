@@ -28,6 +28,8 @@ export interface Configuration {
   readonly deliveries: readonly DeliveryOptions[];
   /** In the order of the files. */
   readonly warnings: readonly ConfigurationWarning[];
+  /** Files, folders and sockets that the documents name, sorted; those that are handed to workloads are not among them. */
+  readonly namedPaths: readonly string[];
   /** Ids of the rules with `mintsCredentials: true`. */
   readonly mintingRules: readonly string[];
 }

@@ -12,6 +12,7 @@ export type ReadText = (path: string) => string;
 export class FileAccess {
   readonly #read: ReadText | null;
   readonly #problems: ProblemList;
+  readonly #named = new Set<string>();
 
   /** `read` null: files are believed to be there, and PEM files to be empty. */
   constructor(read: ReadText | null, problems: ProblemList) {
@@ -20,7 +21,14 @@ export class FileAccess {
   }
 
   resolve(raw: RawDocument, path: string): string {
-    return resolve(dirname(raw.file), path);
+    const resolved = resolve(dirname(raw.file), path);
+    this.#named.add(resolved);
+    return resolved;
+  }
+
+  /** All that were resolved, sorted. */
+  get named(): readonly string[] {
+    return [...this.#named].sort();
   }
 
   /** The certificates in the file; null, and a problem, where there are none. */

@@ -104,6 +104,7 @@ export function compile(
     },
     deliveries,
     warnings: [],
+    namedPaths: fileAccess.named,
     mintingRules: policies.flatMap(({ rules }) =>
       rules.filter(({ mintsCredentials }) => mintsCredentials).map(({ id }) => id),
     ),

@@ -3,7 +3,6 @@
  * Holds: each fault is reported at its own place, and a value that will do takes its place, so that all faults show at once.
  * Not here: which values there are (compile-proxy.ts).
  */
-import { isAbsolute, resolve } from 'node:path';
 import type { Host } from '../core/authority.ts';
 import { formatDuration } from '../core/duration.ts';
 import { formatIp, parseIp } from '../core/ip-address.ts';
@@ -44,7 +43,7 @@ export class ProxyReader {
 
   path(given: string | undefined): string | null {
     if (given === undefined || this.#source === null) return null;
-    return isAbsolute(given) ? resolve(given) : this.#context.files.resolve(this.#source.raw, given);
+    return this.#context.files.resolve(this.#source.raw, given);
   }
 
   socket(

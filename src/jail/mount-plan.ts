@@ -24,6 +24,8 @@ export interface Look {
   /** Of what a path leads to; null where nothing is there or nobody may know. */
   kindOf(path: string): 'folder' | 'file' | null;
   realPath(path: string): string | null;
+  /** A folder that nobody but its owner may enter. */
+  isPrivate(path: string): boolean;
   /** Names in a folder, empty where it cannot be read. */
   namesIn(path: string): readonly string[];
   /** The target of a symbolic link; null where it is none. */
@@ -35,8 +37,8 @@ export interface JailPlaces {
   readonly uid: number;
   readonly workingDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Folders of the proxy: its key, its admin socket, its journal. */
-  readonly stateFolders: readonly string[];
+  /** The proxy's alone: state, socket, and the files of keys that its policy names. */
+  readonly proxyPaths: readonly string[];
   readonly bundleFile: string;
   readonly trustStore: string;
   /** Of --jail-hide and --jail-show, absolute. */
@@ -62,7 +64,7 @@ const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) 
 /** @throws JailPlanError */
 export function planMounts(places: JailPlaces, look: Look): MountPlan {
   const shown = places.show.map((path) => existing(path, look, '--jail-show'));
-  const forced = [...places.stateFolders, folderOf(places.bundleFile)];
+  const forced = [...proxyPlaces(places, look), folderOf(places.bundleFile)];
   const asked = places.hide.map((path) => existing(path, look, '--jail-hide'));
   const usual = usualPlaces(places, look).filter((path) => !shown.some((each) => isWithin(path, each)));
   const hidden = outermost(realPlaces([...forced, ...asked, ...usual], places.mounts, look));
@@ -92,6 +94,19 @@ function existing(path: string, look: Look, option: string): string {
   const real = look.realPath(path);
   if (real === null) throw new JailPlanError(`${option} ${path}: there is no such file or folder`);
   return real;
+}
+
+/**
+ * A file that is replaced outside comes to light again, for what covered it went with it; so where a folder is private and nobody
+ * works in it, all of it is hidden.
+ */
+function proxyPlaces({ proxyPaths, home, workingDirectory }: JailPlaces, look: Look): string[] {
+  return proxyPaths.map((path) => {
+    const folder = look.realPath(folderOf(path));
+    if (folder === null || look.kindOf(path) === 'folder' || !look.isPrivate(folder)) return path;
+    const isInUse = [home, workingDirectory].some((each) => isWithin(look.realPath(each) ?? each, folder));
+    return isInUse ? path : folder;
+  });
 }
 
 /** As the lists have them; what a link leads to is resolved later. */
@@ -129,7 +144,7 @@ const outermost = (paths: readonly string[]): string[] =>
 
 /** @throws JailPlanError */
 function refuseHiddenWork(
-  { workingDirectory, stateFolders }: JailPlaces,
+  { workingDirectory, proxyPaths }: JailPlaces,
   shown: readonly string[],
   folders: readonly string[],
   look: Look,
@@ -137,7 +152,7 @@ function refuseHiddenWork(
   const real = look.realPath(workingDirectory) ?? workingDirectory;
   const folder = folders.find((each) => isWithin(real, each));
   if (folder === undefined) return;
-  const isState = stateFolders.some((each) => look.realPath(each) === folder);
+  const isState = proxyPaths.some((each) => look.realPath(each) === folder);
   if (!isState && shown.some((each) => isWithin(each, folder) && isWithin(real, each))) return;
   throw new JailPlanError(
     `the working directory ${workingDirectory} is in ${folder}, which the jail hides; ${

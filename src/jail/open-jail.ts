@@ -40,7 +40,8 @@ export interface JailOrder {
     readonly bundleFile: string;
     readonly javaTrustStore: string;
   };
-  readonly stateFolders: readonly string[];
+  /** What is the proxy's alone. */
+  readonly proxyPaths: readonly string[];
   readonly ports: readonly number[];
   readonly hostPorts: readonly number[];
   readonly hide: readonly string[];
@@ -106,10 +107,10 @@ export async function openJail(order: JailOrder): Promise<Jail> {
 }
 
 function entryFor(order: JailOrder): Entry {
-  const { proxy, home, uid, gid, umask, workingDirectory, ownEnvironment, stateFolders, hide, show } = order;
+  const { proxy, home, uid, gid, umask, workingDirectory, ownEnvironment, proxyPaths, hide, show } = order;
   const plan = planMounts(
     {
-      ...{ home, uid, workingDirectory, environment: ownEnvironment, stateFolders, hide, show },
+      ...{ home, uid, workingDirectory, environment: ownEnvironment, proxyPaths, hide, show },
       ...{ bundleFile: proxy.bundleFile, trustStore: proxy.javaTrustStore },
       ...{ sockets: seenSockets(), mounts: seenMounts() },
     },

@@ -18,6 +18,7 @@ function orNull<T>(read: () => T): T | null {
 export const look: Look = {
   kindOf: (path) => orNull(() => (statSync(path).isDirectory() ? 'folder' : 'file')),
   realPath: (path) => orNull(() => realpathSync(path)),
+  isPrivate: (path) => orNull(() => (statSync(path).mode & 0o077) === 0) ?? false,
   namesIn: (path) => orNull(() => readdirSync(path)) ?? [],
   linkTarget: (path) => orNull(() => (lstatSync(path).isSymbolicLink() ? readlinkSync(path) : null)),
 };

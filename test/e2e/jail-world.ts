@@ -110,7 +110,13 @@ export class JailWorld {
     const child = spawn(program, args, {
       cwd: this.home,
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { PATH: this.path, HOME: this.home, LC_ALL: 'C.UTF-8', ...more },
+      env: {
+        PATH: this.path,
+        HOME: this.home,
+        LC_ALL: 'C.UTF-8',
+        COUNTERSIGN_STATE_DIR: join(this.home, 'state'),
+        ...more,
+      },
     });
     this.#running.add(child);
     child.once('exit', () => this.#running.delete(child));
@@ -211,7 +217,9 @@ spec:
   issuer: { listen: { port: 0 } }
   upstream:
     extraRoots: [./upstream.pem]
-    resolve: [{ host: ${HOST}, address: 127.0.0.1, dialPort: ${port} }]
+    resolve:
+      - { host: ${HOST}, address: 127.0.0.1, dialPort: ${port} }
+      - { host: ${HOST}, port: 8443, address: 127.0.0.1, dialPort: ${port} }
 ---
 apiVersion: countersign.dev/v1alpha1
 kind: Service

@@ -30,7 +30,7 @@ beforeEach(async () => {
   const issuer = { url: 'http://127.0.0.1:1', keys: [{ kid: 'kid-1', state: 'current' as const, since: 0 }] };
   const status = (): ProxyStatus => ({
     ...{ proxyUrl: 'http://127.0.0.1:9', ready: true, revision: 'r1', workers: [], now: 1_000_000, bindings },
-    ...{ leases: [], instances: 0, issuer, tlsProxyUrl: null, gatewayUrl: null },
+    ...{ leases: [], ownPaths: [], instances: 0, issuer, tlsProxyUrl: null, gatewayUrl: null },
   });
   const actions: Partial<AdminActions> = {
     status,
