@@ -69,17 +69,11 @@ export const CREDENTIAL_PLACES: readonly string[] = [
   '.local/share/containers/podman/machine',
 ];
 
-/** Sockets of whatever runs outside, and what it keeps in memory: each of them takes orders from this user. */
-export const WAYS_OUT: readonly string[] = ['/run', '/var/run', '/tmp/.X11-unix', '/tmp/.ICE-unix'];
+/** Sockets of whatever runs outside: each of them takes orders from this user. */
+export const WAYS_OUT: readonly string[] = ['/run', '/var/run'];
 
-/** Folder → names in it, by prefix, that are ways out or credentials. `UID` is the user's number. */
-export const PREFIXED_PLACES: readonly (readonly [folder: string, prefix: string])[] = [
-  ['/tmp', 'tmux-UID'],
-  ['/tmp', 'ssh-'],
-  ['/tmp', 'krb5cc_UID'],
-  ['/tmp', 'vscode-'],
-  ['/tmp', 'dbus-'],
-];
+/** Where everybody's programs put what they need for a while: sockets of tmux, agents and displays, tickets, copies. */
+export const SHARED_FOLDERS: readonly string[] = ['/tmp', '/var/tmp'];
 
 /** Variables that lead to such a place, or to a proxy that cannot be reached from inside. */
 export const DEAD_VARIABLES: readonly string[] = [

@@ -11,13 +11,13 @@ import {
   CREDENTIAL_PLACES,
   JAVA_TRUST_STORES,
   PATH_VARIABLES,
-  PREFIXED_PLACES,
   ROOT_FILES,
   ROOT_FOLDERS,
+  SHARED_FOLDERS,
   WAYS_OUT,
 } from './hidden-places.ts';
 import { otherPathsOf, type SeenMount } from './mount-table.ts';
-import type { MountPlan } from './words.ts';
+import type { MountPlan, MountStep } from './words.ts';
 
 /** A look at the file system as it is outside; paths are absolute. */
 export interface Look {
@@ -34,7 +34,6 @@ export interface Look {
 
 export interface JailPlaces {
   readonly home: string;
-  readonly uid: number;
   readonly workingDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The proxy's alone: state, socket, and the files of keys that its policy names. */
@@ -54,8 +53,8 @@ export class JailPlanError extends Error {
   override readonly name = 'JailPlanError';
 }
 
-/** Enough for every list here; a mount takes about a millisecond. */
-const MAX_FILES = 512;
+/** Enough for every list here; a mount takes some milliseconds. */
+const MAX_STEPS = 512;
 
 const isWithin = (path: string, folder: string): boolean =>
   path === folder || folder === '/' || path.startsWith(`${folder}/`);
@@ -63,31 +62,64 @@ const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) 
 
 /** @throws JailPlanError */
 export function planMounts(places: JailPlaces, look: Look): MountPlan {
-  const shown = places.show.map((path) => existing(path, look, '--jail-show'));
+  const asked = places.show.map((path) => existing(path, look, '--jail-show'));
   const forced = [...proxyPlaces(places, look), folderOf(places.bundleFile)];
-  const asked = places.hide.map((path) => existing(path, look, '--jail-hide'));
-  const usual = usualPlaces(places, look).filter((path) => !shown.some((each) => isWithin(path, each)));
-  const hidden = outermost(realPlaces([...forced, ...asked, ...usual], places.mounts, look));
+  const wished = places.hide.map((path) => existing(path, look, '--jail-hide'));
+  const usual = usualPlaces(places, look).filter((path) => !asked.some((each) => isWithin(path, each)));
+  const all = realPlaces([...forced, ...wished, ...usual], places.mounts, look).filter(
+    (path) => !isWithin(path, '/dev'),
+  );
+  const state = forced.flatMap((path) => look.realPath(path) ?? []);
+  const shown = [...asked, ...workPlaces(places, look)].filter((path) => !state.some((each) => isWithin(path, each)));
+  const hidden = seen(all, shown, look);
   const folders = hidden.filter((path) => look.kindOf(path) === 'folder');
-  const files = hidden.filter((path) => look.kindOf(path) === 'file').slice(0, MAX_FILES);
-  refuseHiddenWork(places, shown, folders, look);
-  const state = forced.map((path) => look.realPath(path) ?? path);
+  refuseHiddenWork(places, shown, [...folders, '/dev'], look);
   const stage = look.realPath(folderOf(places.bundleFile)) ?? folderOf(places.bundleFile);
   const inStage = (path: string): string => `${stage}/${path.slice(path.lastIndexOf('/') + 1)}`;
+  const isCovered = (path: string): boolean =>
+    [...folders, '/dev'].some((folder) => folder !== path && isWithin(path, folder));
   return {
     stage,
     bundleFile: inStage(places.bundleFile),
     trustStore: inStage(places.trustStore),
-    folders: folders.filter((path) => path !== stage).map((path) => ({ at: path, links: linksIn(path, look) })),
-    files,
-    shown: shown
-      .filter((path) => isWithin(path, '/dev') || folders.some((folder) => isWithin(path, folder)))
-      .filter((path) => !state.some((folder) => isWithin(path, folder)))
-      .map((path) => ({ at: path, isFolder: look.kindOf(path) === 'folder' })),
+    steps: stepsOf({ hidden, stage, shown: [...shown, stage].filter(isCovered) }, look),
     ...rootsOf(places, look),
     resolver: look.realPath('/etc/resolv.conf'),
-    runtimeFolder: runtimeFolderOf(places, folders),
+    expectedFolders: EXPECTED.flatMap((name) => places.environment[name] ?? []).filter(isCovered),
   };
+}
+
+/** Programs expect them to be there; they are made, where they are hidden. */
+const EXPECTED = ['XDG_RUNTIME_DIR', 'TMPDIR'];
+
+/** In /tmp somebody may work, and live: of what is there, that alone is seen. */
+function workPlaces({ home, workingDirectory }: JailPlaces, look: Look): string[] {
+  return [home, workingDirectory].flatMap((path) => {
+    const real = look.realPath(path) ?? path;
+    const shared = SHARED_FOLDERS.map((each) => look.realPath(each)).find(
+      (each) => each !== null && isWithin(real, each),
+    );
+    if (shared === undefined || shared === null || real === shared) return [];
+    return [`${shared}/${real.slice(shared.length + 1).split('/')[0]}`];
+  });
+}
+
+/** Parents before what is in them, so that something can be shown in what is hidden, and hidden in what is shown. */
+function stepsOf(
+  { hidden, shown, stage }: { hidden: readonly string[]; shown: readonly string[]; stage: string },
+  look: Look,
+): MountStep[] {
+  const hides = hidden
+    .filter((path) => path !== stage)
+    .map(
+      (at): MountStep =>
+        look.kindOf(at) === 'folder' ? { do: 'hideFolder', at, links: linksIn(at, look) } : { do: 'hideFile', at },
+    )
+    .slice(0, MAX_STEPS);
+  const shows = [...new Set(shown)].map(
+    (at): MountStep => ({ do: 'show', at, isFolder: look.kindOf(at) === 'folder' }),
+  );
+  return [...hides, ...shows].sort((a, b) => (a.at < b.at ? -1 : 1));
 }
 
 function existing(path: string, look: Look, option: string): string {
@@ -110,18 +142,12 @@ function proxyPlaces({ proxyPaths, home, workingDirectory }: JailPlaces, look: L
 }
 
 /** As the lists have them; what a link leads to is resolved later. */
-function usualPlaces({ home, uid, environment, sockets }: JailPlaces, look: Look): string[] {
-  const prefixed = PREFIXED_PLACES.flatMap(([folder, prefix]) =>
-    look
-      .namesIn(folder)
-      .filter((name) => name.startsWith(prefix.replace('UID', String(uid))))
-      .map((name) => `${folder}/${name}`),
-  );
+function usualPlaces({ home, environment, sockets }: JailPlaces, look: Look): string[] {
   const named = PATH_VARIABLES.flatMap((name) => (environment[name] ?? '').split(':'));
   const paths = [
     ...CREDENTIAL_PLACES.map((place) => `${home}/${place}`),
     ...WAYS_OUT,
-    ...prefixed,
+    ...SHARED_FOLDERS,
     ...named,
     ...sockets,
   ];
@@ -138,9 +164,12 @@ function realPlaces(paths: readonly string[], mounts: readonly SeenMount[], look
   return [...new Set([...real, ...others])].sort();
 }
 
-/** Without what lies in another of them. Sorted in, sorted out. */
-const outermost = (paths: readonly string[]): string[] =>
-  paths.filter((path) => !paths.some((other) => other !== path && isWithin(path, other)));
+/** Without what lies in another of them, unless something between the two is shown. Sorted in, sorted out. */
+const seen = (paths: readonly string[], shown: readonly string[], look: Look): string[] =>
+  paths.filter((path) => {
+    const around = paths.filter((other) => other !== path && isWithin(path, other) && look.kindOf(other) === 'folder');
+    return around.every((folder) => shown.some((each) => isWithin(each, folder) && isWithin(path, each)));
+  });
 
 /** @throws JailPlanError */
 function refuseHiddenWork(
@@ -150,15 +179,15 @@ function refuseHiddenWork(
   look: Look,
 ): void {
   const real = look.realPath(workingDirectory) ?? workingDirectory;
-  const folder = folders.find((each) => isWithin(real, each));
+  const folder = folders.find(
+    (each) => isWithin(real, each) && !shown.some((path) => isWithin(path, each) && isWithin(real, path)),
+  );
   if (folder === undefined) return;
   const isState = proxyPaths.some((each) => look.realPath(each) === folder);
-  if (!isState && shown.some((each) => isWithin(each, folder) && isWithin(real, each))) return;
-  throw new JailPlanError(
-    `the working directory ${workingDirectory} is in ${folder}, which the jail hides; ${
-      isState ? 'it is the state of the proxy: go elsewhere' : `go elsewhere, or give --jail-show ${workingDirectory}`
-    }`,
-  );
+  const next = isState
+    ? 'it is the state of the proxy: go elsewhere'
+    : `go elsewhere, or give --jail-show ${workingDirectory}`;
+  throw new JailPlanError(`the working directory ${workingDirectory} is in ${folder}, which the jail hides; ${next}`);
 }
 
 /** NixOS has the system in them, others their lock folder. */
@@ -168,11 +197,6 @@ function linksIn(folder: string, look: Look): (readonly [name: string, target: s
     const target = look.linkTarget(`${folder}/${name}`);
     return target === null ? [] : [[name, target] as const];
   });
-}
-
-function runtimeFolderOf({ environment }: JailPlaces, folders: readonly string[]): string | null {
-  const named = environment['XDG_RUNTIME_DIR'];
-  return named !== undefined && folders.some((folder) => isWithin(named, folder)) ? named : null;
 }
 
 function rootsOf({ environment }: JailPlaces, look: Look): Pick<MountPlan, 'rootFiles' | 'javaStores' | 'rootFolder'> {

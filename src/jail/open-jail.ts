@@ -110,7 +110,7 @@ function entryFor(order: JailOrder): Entry {
   const { proxy, home, uid, gid, umask, workingDirectory, ownEnvironment, proxyPaths, hide, show } = order;
   const plan = planMounts(
     {
-      ...{ home, uid, workingDirectory, environment: ownEnvironment, proxyPaths, hide, show },
+      ...{ home, workingDirectory, environment: ownEnvironment, proxyPaths, hide, show },
       ...{ bundleFile: proxy.bundleFile, trustStore: proxy.javaTrustStore },
       ...{ sockets: seenSockets(), mounts: seenMounts() },
     },

@@ -20,7 +20,6 @@ const SYSTEM_PATH = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/local/sbin'
 const PACKAGES: Readonly<Record<keyof Tools, string>> = {
   ip: 'iproute2 (Fedora: iproute)',
   mount: 'mount (Fedora, Arch, Alpine: util-linux)',
-  umount: 'mount (Fedora, Arch, Alpine: util-linux)',
   unshare: 'util-linux',
   setpriv: 'util-linux (Alpine: setpriv)',
   setsid: 'util-linux',
@@ -64,7 +63,7 @@ function findTools(path: string): Tools {
     return found;
   };
   return {
-    ...{ ip: find('ip'), mount: find('mount'), umount: find('umount'), unshare: find('unshare') },
+    ...{ ip: find('ip'), mount: find('mount'), unshare: find('unshare') },
     ...{ setpriv: find('setpriv'), setsid: find('setsid'), shell: find('shell') },
   };
 }

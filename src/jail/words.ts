@@ -10,12 +10,8 @@ export interface MountPlan {
   /** In the stage. */
   readonly bundleFile: string;
   readonly trustStore: string;
-  /** Empty from now on, but for symbolic links that are kept. */
-  readonly folders: readonly { readonly at: string; readonly links: readonly (readonly [string, string])[] }[];
-  /** Empty from now on. */
-  readonly files: readonly string[];
-  /** In a hidden folder or /dev, and seen nevertheless. */
-  readonly shown: readonly { readonly at: string; readonly isFolder: boolean }[];
+  /** In this order. */
+  readonly steps: readonly MountStep[];
   /** Covered by the bundle. */
   readonly rootFiles: readonly string[];
   /** Covered by the trust store. */
@@ -24,15 +20,21 @@ export interface MountPlan {
   readonly rootFolder: string | null;
   /** Null where nothing says which name server to ask: then it is 127.0.0.1 anyway. */
   readonly resolver: string | null;
-  /** In a hidden folder; programs expect it to be there. */
-  readonly runtimeFolder: string | null;
+  /** In hidden folders; programs expect them to be there. */
+  readonly expectedFolders: readonly string[];
 }
+
+export type MountStep =
+  /** Empty from now on, but for symbolic links that are kept. */
+  | { readonly do: 'hideFolder'; readonly at: string; readonly links: readonly (readonly [string, string])[] }
+  | { readonly do: 'hideFile'; readonly at: string }
+  /** In a hidden folder or /dev, and seen nevertheless. */
+  | { readonly do: 'show'; readonly at: string; readonly isFolder: boolean };
 
 /** Paths of the programs of the system. */
 export interface Tools {
   readonly ip: string;
   readonly mount: string;
-  readonly umount: string;
   readonly unshare: string;
   readonly setpriv: string;
   readonly setsid: string;

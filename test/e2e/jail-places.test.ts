@@ -1,6 +1,7 @@
 /** What a jailed command sees of its user's files, and what `run` says where there can be no jail. Skipped with the reason where namespaces are forbidden. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { endOf, HOST, JailWorld, KEY } from './jail-world.ts';
 
@@ -41,6 +42,26 @@ describe('files in a jail', () => {
       options: ['--jail-show', '.aws/credentials'],
     });
     expect(single.stdout, single.stderr).toBe('credentials\nsecret');
+  });
+
+  it('are hidden under every path, and nothing that was put away while the jail was made is left', async ({ skip }) => {
+    if (world.unable !== null) skip(world.unable);
+    const options = ['--jail-show', '.aws/credentials', '--jail-hide', 'work'];
+    const script = `cd; grep -rl --devices=skip secret / --include=credentials --include=.netrc --include=.env 2>/dev/null; cut -d' ' -f5 /proc/self/mountinfo | grep /.jail`;
+    const { stdout, stderr } = await world.sh(script, { options });
+    expect(stdout, stderr).toBe(`${join(world.home, '.aws', 'credentials')}\n`);
+  });
+
+  it('in /tmp are not there, but for the part in which somebody works', async ({ skip }) => {
+    if (world.unable !== null) skip(world.unable);
+    const stray = join(tmpdir(), `countersign-stray-${process.pid}`);
+    writeFileSync(stray, 'stray');
+    const { stdout } = await world.sh('ls /tmp; echo mine > /tmp/new; cat /tmp/new');
+    const elsewhere = await world.sh('ls /tmp', { options: ['--jail-show', stray] });
+    rmSync(stray);
+    expect(stdout).toBe(`${basename(world.folder)}\nmine\n`);
+    expect(elsewhere.stdout).toBe(`${[basename(world.folder), basename(stray)].join('\n')}\n`);
+    expect(existsSync('/tmp/new')).toBe(false);
   });
 
   it('stay as they are outside, whatever is written into hidden ones', async ({ skip }) => {

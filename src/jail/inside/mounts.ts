@@ -8,23 +8,16 @@
  * Not here: what to hide (../mount-plan.ts).
  */
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
-import type { Entry, MountPlan, Tools } from '../words.ts';
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import type { Entry, MountPlan, MountStep, Tools } from '../words.ts';
 
 /** Of what a command writes into a hidden folder. */
 const FOLDER_LIMIT = 'size=64m';
 const MEMORY_LIMIT = 'size=50%';
+
+/** Where much may be put for a while. */
+const SHARED = new Set(['/tmp', '/var/tmp']);
 
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 const DEVICE_LINKS = [
@@ -52,71 +45,75 @@ export class Mounts {
     this.#plan = plan;
   }
 
-  /** @throws MountFailure */
+  /**
+   * Afterwards the working directory is the stage's own, which no path leads to: what covers the stage's path in the meantime does
+   * not hide what is taken from it.
+   * @throws MountFailure
+   */
   lay(root: Entry['root']): void {
-    const { stage, shown, folders, files } = this.#plan;
+    const { steps, stage, expectedFolders } = this.#plan;
     this.#mount('/proc', '-t', 'proc', '-o', 'nosuid,nodev,noexec', 'proc');
-    this.#openStage();
-    const kept = shown.map(({ at, isFolder }) => ({ at, isFolder, from: this.#keep(at, isFolder) }));
-    const dev = this.#makeDevices();
-    for (const { at, links } of folders) this.#hideFolder(at, links);
-    for (const at of files) this.#bind(this.#emptyFile(), at);
-    this.#mount('/dev', '--move', dev);
-    for (const { at, isFolder, from } of kept) this.#bind(from, this.#place(at, isFolder));
-    this.#coverRoots(root);
-    this.#coverResolver();
-    for (const { from } of kept) this.#run(this.#tools.umount, '-n', '--lazy', from);
-    rmSync(`${stage}/.jail`, { recursive: true, force: true });
+    this.#openStage(root);
+    const kept = new Map<string, string>();
+    for (const step of steps) if (step.do === 'show' && step.at !== stage) kept.set(step.at, this.#keep(step));
+    this.#mount('/dev', '--move', this.#makeDevices());
+    for (const step of steps) {
+      if (step.do === 'hideFolder') this.#hideFolder(step.at, step.links);
+      else if (step.do === 'hideFile') this.#bind(place(this.#next(), false), step.at);
+      else if (step.at === stage)
+        // Without what is put away in it.
+        this.#mount(place(stage, true), '--bind', '..');
+      else this.#mount(place(step.at, step.isFolder), '--move', kept.get(step.at) ?? '');
+    }
+    for (const folder of expectedFolders) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#cover();
   }
 
-  #openStage(): void {
-    const { stage, bundleFile, trustStore } = this.#plan;
+  #openStage({ name, pem }: Entry['root']): void {
+    const { stage, bundleFile, trustStore, rootFolder } = this.#plan;
     const [bundle, store] = [readFileSync(bundleFile), readFileSync(trustStore)];
     this.#mount(stage, '-t', 'tmpfs', '-o', `mode=700,${FOLDER_LIMIT}`, 'tmpfs');
     mkdirSync(`${stage}/.jail`);
     writeFileSync(bundleFile, bundle, { mode: 0o444 });
     writeFileSync(trustStore, store, { mode: 0o444 });
-    writeFileSync(`${stage}/.jail/resolver`, RESOLVER, { mode: 0o444 });
+    process.chdir(`${stage}/.jail`);
+    writeFileSync('resolver', RESOLVER, { mode: 0o444 });
+    if (rootFolder === null) return;
+    cpSync(rootFolder, `${stage}/.jail/roots`, { recursive: true, verbatimSymlinks: true });
+    writeFileSync(freeName('roots', name), pem, { mode: 0o444 });
   }
 
   /** Out of the way of what is going to cover it. */
-  #keep(at: string, isFolder: boolean): string {
-    const from = this.#place(this.#next(), isFolder);
+  #keep({ at, isFolder }: Extract<MountStep, { do: 'show' }>): string {
+    const from = place(this.#next(), isFolder);
     this.#bind(at, from);
     return from;
   }
 
   #next(): string {
     this.#made += 1;
-    return `${this.#plan.stage}/.jail/${this.#made}`;
-  }
-
-  #emptyFile(): string {
-    return this.#place(this.#next(), false);
-  }
-
-  /** Made where it is not there; only in file systems of ours. */
-  #place(path: string, isFolder: boolean): string {
-    mkdirSync(dirname(path), { recursive: true });
-    if (isFolder) mkdirSync(path, { recursive: true });
-    else if (!existsSync(path)) writeFileSync(path, '', { mode: 0o600 });
-    return path;
+    return String(this.#made);
   }
 
   #hideFolder(at: string, links: readonly (readonly [string, string])[]): void {
-    // Its own rights stay: /run is everybody's to read.
-    const mode = (statSync(at).mode & 0o755).toString(8);
-    this.#mount(at, '-t', 'tmpfs', '-o', `mode=${mode},nosuid,nodev,${FOLDER_LIMIT}`, 'tmpfs');
+    // Its own rights stay: /run is everybody's to read, /tmp to write.
+    const mode = (statSync(at).mode & 0o1777).toString(8);
+    this.#mount(
+      at,
+      '-t',
+      'tmpfs',
+      '-o',
+      `mode=${mode},nosuid,nodev,${SHARED.has(at) ? MEMORY_LIMIT : FOLDER_LIMIT}`,
+      'tmpfs',
+    );
     for (const [name, target] of links) symlinkSync(target, `${at}/${name}`);
-    const { runtimeFolder } = this.#plan;
-    if (runtimeFolder?.startsWith(`${at}/`)) mkdirSync(runtimeFolder, { recursive: true, mode: 0o700 });
   }
 
   /** Beside /dev until it is whole: it is made of what /dev has. */
   #makeDevices(): string {
-    const dev = this.#place(this.#next(), true);
+    const dev = place(this.#next(), true);
     this.#mount(dev, '-t', 'tmpfs', '-o', `mode=755,nosuid,noexec,${FOLDER_LIMIT}`, 'tmpfs');
-    for (const name of DEVICES) this.#bind(`/dev/${name}`, this.#place(`${dev}/${name}`, false));
+    for (const name of DEVICES) this.#bind(`/dev/${name}`, place(`${dev}/${name}`, false));
     for (const [name, target] of DEVICE_LINKS) symlinkSync(target, `${dev}/${name}`);
     mkdirSync(`${dev}/pts`);
     this.#mount(`${dev}/pts`, '-t', 'devpts', '-o', 'newinstance,ptmxmode=0666,mode=620,nosuid,noexec', 'devpts');
@@ -125,29 +122,14 @@ export class Mounts {
     return dev;
   }
 
-  #coverRoots({ name, pem }: Entry['root']): void {
-    const { rootFolder, rootFiles, javaStores, bundleFile, trustStore } = this.#plan;
-    if (rootFolder !== null) {
-      const original = this.#keep(rootFolder, true);
-      this.#mount(rootFolder, '-t', 'tmpfs', '-o', `mode=755,nosuid,nodev,${FOLDER_LIMIT}`, 'tmpfs');
-      cpSync(original, rootFolder, { recursive: true, verbatimSymlinks: true });
-      this.#run(this.#tools.umount, '-n', '--lazy', original);
-      writeFileSync(`${rootFolder}/${freeName(rootFolder, name)}`, pem, { mode: 0o444 });
-      chmodSync(rootFolder, 0o755);
-    }
-    for (const at of rootFiles) this.#bind(bundleFile, at);
-    for (const at of javaStores) this.#bind(trustStore, at);
-  }
-
-  #coverResolver(): void {
-    const { resolver, stage } = this.#plan;
-    if (resolver === null) return;
+  /** The CA in place of the system's roots, and the jail's own name server. */
+  #cover(): void {
+    const { rootFolder, rootFiles, javaStores, bundleFile, trustStore, resolver } = this.#plan;
+    if (rootFolder !== null) this.#bind('roots', rootFolder);
+    for (const at of rootFiles) this.#bind(`../${basename(bundleFile)}`, at);
+    for (const at of javaStores) this.#bind(`../${basename(trustStore)}`, at);
     // It may have been in a folder that is hidden now.
-    if (existsSync(resolver)) this.#bind(`${stage}/.jail/resolver`, resolver);
-    else {
-      mkdirSync(dirname(resolver), { recursive: true });
-      writeFileSync(resolver, RESOLVER, { mode: 0o444 });
-    }
+    if (resolver !== null) this.#bind('resolver', place(resolver, false));
   }
 
   #bind(from: string, at: string): void {
@@ -155,18 +137,23 @@ export class Mounts {
   }
 
   #mount(at: string, ...how: readonly string[]): void {
-    this.#run(this.#tools.mount, '-n', ...how, at);
-  }
-
-  #run(program: string, ...args: readonly string[]): void {
-    const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
-    if (status !== 0) throw new MountFailure(`${args.join(' ')}: ${(error?.message ?? stderr).trim()}`);
+    // Paths are real, and those of the stage are to be taken as they are.
+    const { status, stderr, error } = spawnSync(this.#tools.mount, ['-n', '-c', ...how, at], { encoding: 'utf8' });
+    if (status !== 0) throw new MountFailure(`mount ${how.join(' ')} ${at}: ${(error?.message ?? stderr).trim()}`);
   }
 }
 
-/** `1a2b3c4d` → `1a2b3c4d.0`, or the next number that is free. */
+/** Made where it is not there; only in file systems of ours. */
+function place(path: string, isFolder: boolean): string {
+  mkdirSync(dirname(path), { recursive: true });
+  if (isFolder) mkdirSync(path, { recursive: true });
+  else if (!existsSync(path)) writeFileSync(path, '', { mode: 0o600 });
+  return path;
+}
+
+/** `1a2b3c4d` → `roots/1a2b3c4d.0`, or the next number that is free. */
 function freeName(folder: string, hash: string): string {
   let number = 0;
   while (existsSync(`${folder}/${hash}.${number}`)) number += 1;
-  return `${hash}.${number}`;
+  return `${folder}/${hash}.${number}`;
 }

@@ -36,28 +36,26 @@ const TREE: Tree = {
 const plan = (tree: Tree = {}, places: Partial<JailPlaces> = {}) =>
   planMounts(
     {
-      ...{ home: '/home/u', uid: 1000, workingDirectory: '/home/u/work', environment: {} },
+      ...{ home: '/home/u', workingDirectory: '/home/u/work', environment: {} },
       ...{ proxyPaths: ['/home/u/.state', '/home/u/.state/admin.sock'] },
       ...{ bundleFile: '/home/u/.state/ca-bundle.pem', trustStore: '/home/u/.state/ca-bundle.jks' },
       ...{ hide: [], show: [], sockets: [], mounts: [], ...places },
     },
     lookAt({ ...TREE, ...tree }),
   );
-const foldersOf = (...given: Parameters<typeof plan>): string[] => plan(...given).folders.map(({ at }) => at);
+/** What is done, in order: `-` hides, `+` shows. */
+const stepsOf = (...given: Parameters<typeof plan>): string[] =>
+  plan(...given).steps.map(({ do: what, at }) => `${what === 'show' ? '+' : '-'} ${at}`);
 
 describe('what a jail hides', () => {
   it('is what is there of the lists', () => {
-    const { folders, files } = plan({
-      '/home/u/.aws': 'folder',
-      '/home/u/.netrc': 'file',
-      '/home/u/.config/gcloud': 'folder',
-      '/run': 'folder',
-      '/tmp/tmux-1000': 'folder',
-      '/tmp/tmux-1001': 'folder',
-      '/tmp/krb5cc_1000_x': 'file',
-    });
-    expect(folders.map(({ at }) => at)).toEqual(['/home/u/.aws', '/home/u/.config/gcloud', '/run', '/tmp/tmux-1000']);
-    expect(files).toEqual(['/home/u/.netrc', '/tmp/krb5cc_1000_x']);
+    const tree = {
+      ...{ '/home/u/.aws': 'folder', '/home/u/.netrc': 'file', '/home/u/.config/gcloud': 'folder' },
+      ...{ '/run': 'folder', '/tmp': 'folder', '/tmp/tmux-1000/default': 'file' },
+    };
+    expect(stepsOf(tree, { sockets: ['/tmp/tmux-1000/default'] })).toEqual([
+      ...['- /home/u/.aws', '- /home/u/.config/gcloud', '- /home/u/.netrc', '- /run', '- /tmp'],
+    ]);
   });
 
   it('is hidden where a link leads to, and where a variable or a socket names it', () => {
@@ -67,12 +65,8 @@ describe('what a jail hides', () => {
       '/kube': 'file',
       '/s/agent': 'file',
     };
-    const { folders, files } = plan(tree, {
-      environment: { KUBECONFIG: '/none:/kube' },
-      sockets: ['/s/agent', '/s/gone'],
-    });
-    expect(folders.map(({ at }) => at)).toEqual(['/home/u/dots/aws']);
-    expect(files).toEqual(['/kube', '/s/agent']);
+    const places = { environment: { KUBECONFIG: '/none:/kube' }, sockets: ['/s/agent', '/s/gone'] };
+    expect(stepsOf(tree, places)).toEqual(['- /home/u/dots/aws', '- /kube', '- /s/agent']);
   });
 
   it('is hidden under every path that the file system has', () => {
@@ -85,19 +79,16 @@ describe('what a jail hides', () => {
       '/mnt/home/u/.aws': 'folder',
       '/data/homes/u/.state': 'folder',
     };
-    expect(foldersOf(tree, { mounts })).toEqual(['/data/homes/u/.aws', '/data/homes/u/.state', '/home/u/.aws']);
+    expect(stepsOf(tree, { mounts })).toEqual(['- /data/homes/u/.aws', '- /data/homes/u/.state', '- /home/u/.aws']);
   });
 
-  it('is hidden once where one lies in another', () => {
-    expect(
-      foldersOf(
-        { '/run': 'folder', '/run/user/1000': 'folder' },
-        { environment: { XDG_RUNTIME_DIR: '/run/user/1000' } },
-      ),
-    ).toEqual(['/run']);
-    expect(plan({ '/run': 'folder' }, { environment: { XDG_RUNTIME_DIR: '/run/user/1000' } }).runtimeFolder).toBe(
+  it('is hidden once where one lies in another, and what programs expect there is made', () => {
+    const environment = { XDG_RUNTIME_DIR: '/run/user/1000', TMPDIR: '/tmp/mine' };
+    expect(stepsOf({ '/run': 'folder', '/run/user/1000': 'folder' }, { environment })).toEqual(['- /run']);
+    expect(plan({ '/run': 'folder', '/tmp': 'folder' }, { environment }).expectedFolders).toEqual([
       '/run/user/1000',
-    );
+      '/tmp/mine',
+    ]);
   });
 
   it('is more where the user says so, and less', () => {
@@ -107,23 +98,35 @@ describe('what a jail hides', () => {
       '/home/u/.aws': 'folder',
       '/home/u/.aws/config': 'file',
     };
-    const { folders, files, shown } = plan(tree, {
-      hide: ['/home/u/.env'],
-      show: ['/home/u/.ssh', '/home/u/.aws/config'],
-    });
-    expect([folders.map(({ at }) => at), files]).toEqual([['/home/u/.aws'], ['/home/u/.env']]);
-    // It has to be put back.
-    expect(shown).toEqual([{ at: '/home/u/.aws/config', isFolder: false }]);
+    const places = { hide: ['/home/u/.env'], show: ['/home/u/.ssh', '/home/u/.aws/config'] };
+    expect(stepsOf(tree, places)).toEqual(['- /home/u/.aws', '+ /home/u/.aws/config', '- /home/u/.env']);
+    // A device is put into the new /dev.
+    expect(stepsOf({ '/dev/kvm': 'file' }, { show: ['/dev/kvm'] })).toEqual(['+ /dev/kvm']);
+  });
+
+  it('is all of /tmp but the part in which somebody works, and in that part what is hidden anywhere', () => {
+    const tree = {
+      '/tmp': 'folder',
+      '/tmp/x': 'folder',
+      '/tmp/x/work': 'folder',
+      '/tmp/x/agent': 'file',
+      '/tmp/agent': 'file',
+    };
+    const places = { workingDirectory: '/tmp/x/work', sockets: ['/tmp/agent', '/tmp/x/agent'] };
+    expect(stepsOf(tree, places)).toEqual(['- /tmp', '+ /tmp/x', '- /tmp/x/agent']);
   });
 
   it('keeps the links of /run, where some systems have themselves', () => {
-    const { folders } = plan({ '/run': 'folder', '/run/current-system': '→ /nix/store/x', '/run/lock': 'folder' });
-    expect(folders).toEqual([{ at: '/run', links: [['current-system', '/nix/store/x']] }]);
+    const { steps } = plan({ '/run': 'folder', '/run/current-system': '→ /nix/store/x', '/run/lock': 'folder' });
+    expect(steps).toEqual([{ do: 'hideFolder', at: '/run', links: [['current-system', '/nix/store/x']] }]);
   });
 
-  it('is never the proxy’s state less: that cannot be shown', () => {
-    const { stage, folders, shown } = plan({}, { show: ['/home/u/.state/admin.sock'] });
-    expect([stage, folders, shown]).toEqual(['/home/u/.state', [], []]);
+  it('is never the proxy’s state less: that cannot be shown, but the bundle in it stays in reach', () => {
+    expect(stepsOf({}, { show: ['/home/u/.state/admin.sock'] })).toEqual([]);
+    const tree = { '/tmp': 'folder', '/tmp/s': 'private', '/tmp/s/ca.pem': 'file' };
+    const places = { proxyPaths: ['/tmp/s'], bundleFile: '/tmp/s/ca.pem' };
+    expect(stepsOf(tree, places)).toEqual(['- /tmp', '+ /tmp/s']);
+    expect(plan(tree, places).stage).toBe('/tmp/s');
   });
 
   it('is the whole private folder of a key that the policy names, or the key alone where somebody works there', () => {
@@ -134,11 +137,12 @@ describe('what a jail hides', () => {
       '/open/b': 'file',
       '/home/u/work/c': 'file',
     };
-    const { folders, files } = plan(
-      { ...tree, '/home/u/work': 'private' },
-      { proxyPaths: ['/keys/a', '/open/b', '/home/u/work/c'] },
-    );
-    expect([folders.map(({ at }) => at), files]).toEqual([['/keys'], ['/home/u/work/c', '/open/b']]);
+    const places = { proxyPaths: ['/keys/a', '/open/b', '/home/u/work/c'] };
+    expect(stepsOf({ ...tree, '/home/u/work': 'private' }, places)).toEqual([
+      '- /home/u/work/c',
+      '- /keys',
+      '- /open/b',
+    ]);
   });
 });
 
@@ -158,6 +162,8 @@ describe('what a jail refuses', () => {
       { workingDirectory: '/home/u/.state' },
       /is in \/home\/u\/\.state, which the jail hides; it is the state of the proxy/,
     ],
+    ['to work in /tmp itself', { '/tmp': 'folder' }, { workingDirectory: '/tmp' }, /is in \/tmp, which the jail hides/],
+    ['to work in /dev', { '/dev/shm': 'folder' }, { workingDirectory: '/dev/shm' }, /is in \/dev, which/],
     ['to hide the working directory', {}, { hide: ['/home/u/work'] }, /which the jail hides/],
   ])('%s', (_what, tree, places, words) => {
     expect(() => plan(tree, places)).toThrow(words);
@@ -165,8 +171,8 @@ describe('what a jail refuses', () => {
 
   it('nothing where the hidden folder of the working directory is shown', () => {
     const tree = { '/run': 'folder', '/run/media/x': 'folder' };
-    const { shown } = plan(tree, { workingDirectory: '/run/media/x', show: ['/run/media/x'] });
-    expect(shown).toEqual([{ at: '/run/media/x', isFolder: true }]);
+    const places = { workingDirectory: '/run/media/x', show: ['/run/media/x'] };
+    expect(stepsOf(tree, places)).toEqual(['- /run', '+ /run/media/x']);
   });
 });
 
