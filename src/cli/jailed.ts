@@ -36,7 +36,7 @@ export const JAIL_OPTIONS: readonly Option[] = [
 
 export const JAIL_NOTES: readonly string[] = [
   'With --jail no variable names the proxy: every connection to port 443 or 80 of any address is carried to it, every other port is refused, names are answered with addresses of 198.18.0.0/16 and never asked of anybody. Programs find the CA in place of the system’s roots.',
-  'In a jail the folders of known credentials (~/.aws, ~/.ssh, ~/.config/gcloud, …), the proxy’s own state, /run and other processes are not there. Other files of yours are, and can be written.',
+  'In a jail the folders of known credentials (~/.aws, ~/.ssh, ~/.config/gcloud, …), the proxy’s own state, /run, /tmp and other processes are not there. Other files of yours are, and can be written.',
 ];
 
 export interface JailWish {
@@ -59,6 +59,8 @@ export function jailWish(terminal: Terminal, given: Given): JailWish | null {
     if (stray !== undefined) throw new UsageError(`--${stray.name} is for a jail; give --jail too`);
     return null;
   }
+  if (given.flag('gateway'))
+    throw new UsageError('--jail and --gateway exclude each other: in a jail no program need be told of a proxy');
   const path = (text: string): string => resolve(terminal.workingDirectory, text);
   const ports = portsOf(given, 'jail-port');
   const hostPorts = portsOf(given, 'allow-host-port');

@@ -108,6 +108,19 @@ describe('the environment of the gateway', () => {
   });
 });
 
+describe('what an agent in a jail is given', () => {
+  const variables = agentVariables({ ...FACTS, proxyUrl: null }, { NODE_OPTIONS: '--max-old-space-size=512' });
+
+  it('names no proxy, nor carries the token, and has everything else', () => {
+    expect(Object.keys(variables).filter((name) => /proxy|NODE_OPTIONS/i.test(name))).toEqual([]);
+    expect(JSON.stringify(variables)).not.toMatch(/cs_token|10080|proxyHost/);
+    expect(variables['JAVA_TOOL_OPTIONS']).toBe(
+      '-Djavax.net.ssl.trustStore=/state/ca-bundle.jks -Djavax.net.ssl.trustStoreType=JKS',
+    );
+    expect([variables['SSL_CERT_FILE'], variables['OPENAI_API_KEY']]).toEqual([FACTS.bundleFile, FACTS.apiKey]);
+  });
+});
+
 describe('what an agent is not given', () => {
   const secrets = {
     OPENAI_API_KEY: 'sk-real',
