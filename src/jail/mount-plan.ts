@@ -82,7 +82,10 @@ export function planMounts(places: JailPlaces, look: Look): MountPlan {
     stage,
     bundleFile: inStage(places.bundleFile),
     trustStore: inStage(places.trustStore),
-    steps: stepsOf({ hidden, stage, shown: [...shown, stage].filter(isCovered) }, look),
+    steps: [
+      ...stepsOf({ hidden, stage, shown: [...shown, stage].filter(isCovered) }, look),
+      ...systemSteps(places.mounts),
+    ],
     ...rootsOf(places, look),
     resolver: look.realPath('/etc/resolv.conf'),
     expectedFolders: EXPECTED.flatMap((name) => places.environment[name] ?? []).filter(isCovered),
@@ -103,6 +106,12 @@ function workPlaces({ home, workingDirectory }: JailPlaces, look: Look): string[
     return [`${shared}/${real.slice(shared.length + 1).split('/')[0]}`];
   });
 }
+
+/** The user’s own processes outside can be frozen and ended by files of their control groups. */
+const systemSteps = (mounts: readonly SeenMount[]): MountStep[] =>
+  mounts
+    .filter(({ at, flags }) => isWithin(at, '/sys') && flags.includes('rw'))
+    .map(({ at, flags }) => ({ do: 'readOnly', at, flags: flags.filter((flag) => flag !== 'rw') }));
 
 /** Parents before what is in them, so that something can be shown in what is hidden, and hidden in what is shown. */
 function stepsOf(

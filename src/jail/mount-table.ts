@@ -10,6 +10,8 @@ export interface SeenMount {
   /** What of the file system is mounted. */
   readonly root: string;
   readonly at: string;
+  /** Of the mount itself, `rw,nosuid,relatime`. */
+  readonly flags: readonly string[];
 }
 
 /** Blanks and backslashes stand there as three octal digits. */
@@ -18,9 +20,9 @@ const unescapeText = (text: string): string =>
 
 export function parseMountTable(text: string): SeenMount[] {
   return text.split('\n').flatMap((line) => {
-    const [, , device, root, at] = line.split(' ');
+    const [, , device, root, at, flags] = line.split(' ');
     if (device === undefined || root === undefined || at === undefined) return [];
-    return [{ device, root: unescapeText(root), at: unescapeText(at) }];
+    return [{ device, root: unescapeText(root), at: unescapeText(at), flags: (flags ?? '').split(',') }];
   });
 }
 

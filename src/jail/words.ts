@@ -29,6 +29,8 @@ export type MountStep =
   | { readonly do: 'hideFolder'; readonly at: string; readonly links: readonly (readonly [string, string])[] }
   | { readonly do: 'hideFile'; readonly at: string }
   /** In a hidden folder or /dev, and seen nevertheless. */
+  /** `flags`: those that the mount has to keep. */
+  | { readonly do: 'readOnly'; readonly at: string; readonly flags: readonly string[] }
   | { readonly do: 'show'; readonly at: string; readonly isFolder: boolean };
 
 /** Paths of the programs of the system. */

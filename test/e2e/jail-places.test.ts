@@ -64,6 +64,14 @@ describe('files in a jail', () => {
     expect(existsSync('/tmp/new')).toBe(false);
   });
 
+  it('of the kernel can be read and not written', async ({ skip }) => {
+    if (world.unable !== null) skip(world.unable);
+    const { stdout } = await world.sh(
+      `awk '$5 ~ "^/sys" { print substr($6, 1, 2) }' /proc/self/mountinfo | sort -u; ls /sys/class | grep -c net`,
+    );
+    expect(stdout).toBe('ro\n1\n');
+  });
+
   it('stay as they are outside, whatever is written into hidden ones', async ({ skip }) => {
     if (world.unable !== null) skip(world.unable);
     const { stdout } = await world.sh(

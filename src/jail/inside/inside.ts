@@ -94,7 +94,7 @@ function lookFor(command: string, path = '/usr/local/bin:/usr/bin:/bin'): { why:
   }
   return isThere
     ? { why: 'it is not executable', exitCode: NOT_EXECUTABLE }
-    : { why: 'no such command in the jail', exitCode: NO_SUCH_COMMAND };
+    : { why: 'no such command in the jail; where it is hidden, give --jail-show', exitCode: NO_SUCH_COMMAND };
 }
 
 /** Of whoever started `run` with more than the standard ones; Node's own end by themselves. */

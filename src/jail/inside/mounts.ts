@@ -59,6 +59,7 @@ export class Mounts {
     this.#mount('/dev', '--move', this.#makeDevices());
     for (const step of steps) {
       if (step.do === 'hideFolder') this.#hideFolder(step.at, step.links);
+      else if (step.do === 'readOnly') this.#mount(step.at, '-o', ['remount', 'bind', 'ro', ...step.flags].join(','));
       else if (step.do === 'hideFile') this.#bind(place(this.#next(), false), step.at);
       else if (step.at === stage)
         // Without what is put away in it.

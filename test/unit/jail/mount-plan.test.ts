@@ -45,7 +45,7 @@ const plan = (tree: Tree = {}, places: Partial<JailPlaces> = {}) =>
   );
 /** What is done, in order: `-` hides, `+` shows. */
 const stepsOf = (...given: Parameters<typeof plan>): string[] =>
-  plan(...given).steps.map(({ do: what, at }) => `${what === 'show' ? '+' : '-'} ${at}`);
+  plan(...given).steps.map(({ do: what, at }) => `${{ show: '+', readOnly: '!' }[what as string] ?? '-'} ${at}`);
 
 describe('what a jail hides', () => {
   it('is what is there of the lists', () => {
@@ -114,6 +114,13 @@ describe('what a jail hides', () => {
     };
     const places = { workingDirectory: '/tmp/x/work', sockets: ['/tmp/agent', '/tmp/x/agent'] };
     expect(stepsOf(tree, places)).toEqual(['- /tmp', '+ /tmp/x', '- /tmp/x/agent']);
+  });
+
+  it('is not /sys, but that can only be read, with the flags that it has', () => {
+    const mounts = parseMountTable(
+      '1 0 0:1 / / rw\n2 1 0:2 / /sys rw,nosuid,relatime\n3 2 0:3 / /sys/fs/cgroup ro\n4 2 0:4 / /system rw',
+    );
+    expect(plan({}, { mounts }).steps).toEqual([{ do: 'readOnly', at: '/sys', flags: ['nosuid', 'relatime'] }]);
   });
 
   it('keeps the links of /run, where some systems have themselves', () => {
@@ -202,7 +209,7 @@ describe('what a jail covers', () => {
 describe('the table of mounts', () => {
   it('is read with blanks in its paths', () => {
     expect(parseMountTable('36 35 98:0 /mnt1 /my\\040disk rw,noatime master:1 - ext3 /dev/root rw\n\nodd')).toEqual([
-      { device: '98:0', root: '/mnt1', at: '/my disk' },
+      { device: '98:0', root: '/mnt1', at: '/my disk', flags: ['rw', 'noatime'] },
     ]);
   });
 
