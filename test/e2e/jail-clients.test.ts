@@ -60,6 +60,18 @@ public class Agent {
 }
 `;
 
+/** As OpenSSL finds a root: by the hash of its name. Distributions without such a folder have a file, which others here read. */
+const BY_FOLDER = `
+import os, re, ssl, urllib.request
+folder = '/etc/ssl/certs'
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+if any(re.match('[0-9a-f]{8}[.][0-9]$', name) for name in os.listdir(folder)):
+    context.load_verify_locations(capath=folder)
+else:
+    context.load_default_certs()
+print(urllib.request.urlopen('${URL_}', context=context).read().decode())
+`;
+
 /** Name, program, its words, whether it reads the system's roots. */
 const CLIENTS: readonly [string, string, () => readonly string[], boolean][] = [
   ['curl', 'curl', () => ['curl', '-sS', URL_], true],
@@ -71,6 +83,7 @@ const CLIENTS: readonly [string, string, () => readonly string[], boolean][] = [
     () => ['/usr/bin/python3', '-c', `import urllib.request as u; print(u.urlopen('${URL_}').read().decode())`],
     true,
   ],
+  ['Python, with the folder of roots alone', '/usr/bin/python3', () => ['/usr/bin/python3', '-c', BY_FOLDER], true],
   ['Node’s fetch', 'node', () => [world.node, '-e', `fetch('${URL_}').then((r) => r.text()).then(console.log)`], false],
   [
     'Node’s https, with the system’s roots',
