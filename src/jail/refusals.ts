@@ -119,6 +119,6 @@ export function whyNot(exitCode: number, said: string, setting: ReadSetting): st
     return `this system refuses a /proc of the jail's own${heard}, as in a container where parts of /proc are masked; with Docker: --security-opt systempaths=unconfined`;
   if (exitCode === NO_NETWORK) return `this system gives a user namespace no power over its network${heard}`;
   if (/unrecognized option|invalid option/.test(said))
-    return `the programs unshare and setpriv are too old or not those of util-linux${heard}; install util-linux 2.34 or newer`;
+    return `the programs unshare and setpriv are too old or not those of util-linux${heard}; install util-linux 2.36 or newer`;
   return `this system forbids user namespaces${heard}; in a container its seccomp profile must allow unshare, clone and mount (Docker: --security-opt seccomp=unconfined)`;
 }

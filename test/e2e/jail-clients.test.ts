@@ -121,6 +121,19 @@ describe('a client in a jail', () => {
     expect(stdout).toMatch(/^OPENAI_API_KEY=sk-placeholder/m);
   });
 
+  it('finds a name by the C library and by its own questions, and one address for it', async ({ skip }) => {
+    if (world.unable !== null) skip(world.unable);
+    const script = `const d = require('dns').promises; (async () => {
+      const { address } = await d.lookup('${HOST}');
+      console.log([address, ...(await d.resolve4('${HOST}')), ...(await d.resolve6('${HOST}').catch((e) => [e.code])), ...(await d.resolveMx('${HOST}').catch((e) => [e.code]))].join(' '));
+      // A server that the program brings along.
+      const own = new d.Resolver(); own.setServers(['9.9.9.9', '[2620:fe::fe]:53']);
+      console.log(await own.resolve4('${HOST}'));
+    })()`;
+    const { stdout, stderr } = await world.run([world.node, '-e', script]);
+    expect(stdout, stderr).toBe("198.18.0.1 198.18.0.1 ENODATA ENODATA\n[ '198.18.0.1' ]\n");
+  });
+
   it.for(CLIENTS)('%s gets the credential of its instance', async ([, program, words, readsSystem], { skip }) => {
     if (world.unable !== null) skip(world.unable);
     if (!has(program)) skip(`${program} is not installed`);

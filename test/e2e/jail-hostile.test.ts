@@ -74,6 +74,7 @@ describe('a hostile program in a jail', () => {
       abstract: 'ECONNREFUSED',
       path: 'ECONNREFUSED',
       killOuter: 'ESRCH',
+      traceOuter: 'ESRCH',
       procOuter: 'ENOENT',
       rootOfOuter: 'ENOENT',
       killFirst: 'done',
