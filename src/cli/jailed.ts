@@ -7,7 +7,7 @@
 import { appendFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, resolve } from 'node:path';
-import { agentEnvironment, agentVariables } from './agent-environment.ts';
+import { agentEnvironment, agentVariables, leadsPast } from './agent-environment.ts';
 import { CommandError, EXIT, type Given, type Option, type Terminal, UsageError } from './command.ts';
 import type { HeldInstance } from './held-instance.ts';
 import { defaultStateDirectory } from './settings.ts';
@@ -90,6 +90,8 @@ function portsOf(given: Given, name: string): number[] {
 export interface JailedRun {
   readonly wish: JailWish;
   readonly held: HeldInstance;
+  /** The bundle, and with it what the user's own programs trust. */
+  readonly rootsFile: string;
   readonly kept: readonly string[];
   readonly command: string;
   readonly args: readonly string[];
@@ -115,11 +117,15 @@ export async function runJailed(terminal: Terminal, jailed: JailedRun): Promise<
   }
 }
 
-async function orderFor(terminal: Terminal, { wish, held, kept, command, args }: JailedRun) {
+async function orderFor(terminal: Terminal, { wish, held, rootsFile, kept, command, args }: JailedRun) {
   const { answer } = held;
   const { DEAD_VARIABLES } = await import('../jail/hidden-places.ts');
   const dead = new Set(DEAD_VARIABLES);
-  const alive = Object.fromEntries(Object.entries(terminal.environment).filter(([name]) => !dead.has(name)));
+  const alive = Object.fromEntries(
+    Object.entries(terminal.environment).filter(
+      ([name]) => !dead.has(name) && (kept.includes(name) || !leadsPast(name)),
+    ),
+  );
   const home = terminal.environment['HOME'];
   return {
     ...{
@@ -134,7 +140,7 @@ async function orderFor(terminal: Terminal, { wish, held, kept, command, args }:
     ownEnvironment: terminal.environment,
     home: home !== undefined && isAbsolute(home) ? home : homedir(),
     node: { path: terminal.nodePath, arguments: terminal.nodeArguments },
-    proxy: answer,
+    proxy: { ...answer, rootsFile },
     proxyPaths: [defaultStateDirectory(terminal), ...(await held.ownPaths())],
     ...{ ports: wish.ports, hostPorts: wish.hostPorts, hide: wish.hide, show: wish.show },
     log: logTo(wish.logFile),

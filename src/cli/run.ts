@@ -51,7 +51,8 @@ export const run: Command = {
       const variables = variablesFor(answer, given, terminal.environment);
       const withheld = withheldVariables(terminal.environment, kept, variables);
       if (!given.flag('quiet')) announce(terminal, answer.spiffeId, withheld);
-      const jailed = wish === null ? null : await runJailed(terminal, { wish, held, kept, command, args });
+      const jailed =
+        wish === null ? null : await runJailed(terminal, { wish, held, rootsFile: roots.file, kept, command, args });
       if (jailed !== null) return jailed;
       return await runChild(terminal, command, args, agentEnvironment(terminal.environment, variables, kept));
     } finally {

@@ -39,6 +39,7 @@ export interface JailPlaces {
   /** The proxy's alone: state, socket, and the files of keys that its policy names. */
   readonly proxyPaths: readonly string[];
   readonly bundleFile: string;
+  readonly rootsFile: string;
   readonly trustStore: string;
   /** Of --jail-hide and --jail-show, absolute. */
   readonly hide: readonly string[];
@@ -80,6 +81,7 @@ export function planMounts(places: JailPlaces, look: Look): MountPlan {
     [...folders, '/dev'].some((folder) => folder !== path && isWithin(path, folder));
   return {
     stage,
+    rootsFile: places.rootsFile,
     bundleFile: inStage(places.bundleFile),
     trustStore: inStage(places.trustStore),
     steps: [

@@ -38,6 +38,8 @@ export interface JailOrder {
     readonly proxyUrl: string;
     readonly caCertificate: string;
     readonly bundleFile: string;
+    /** What the bundle has in the jail. */
+    readonly rootsFile: string;
     readonly javaTrustStore: string;
   };
   /** What is the proxy's alone. */
@@ -111,7 +113,7 @@ function entryFor(order: JailOrder): Entry {
   const plan = planMounts(
     {
       ...{ home, workingDirectory, environment: ownEnvironment, proxyPaths, hide, show },
-      ...{ bundleFile: proxy.bundleFile, trustStore: proxy.javaTrustStore },
+      ...{ bundleFile: proxy.bundleFile, rootsFile: proxy.rootsFile, trustStore: proxy.javaTrustStore },
       ...{ sockets: seenSockets(), mounts: seenMounts() },
     },
     look,

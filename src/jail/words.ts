@@ -7,6 +7,8 @@
 export interface MountPlan {
   /** Folder of the bundle: it becomes a file system of its own with nothing else in it. */
   readonly stage: string;
+  /** What the bundle is made of. */
+  readonly rootsFile: string;
   /** In the stage. */
   readonly bundleFile: string;
   readonly trustStore: string;

@@ -6,6 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SandboxAuthority } from '../../src/sandbox/upstreams/certificates.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
 import { endOf, HOST, JailWorld, KEY } from './jail-world.ts';
 
 const URL_ = `https://${HOST}/v1`;
@@ -119,6 +121,15 @@ describe('a client in a jail', () => {
     expect(stdout).not.toContain('cs_');
     expect(stdout).toMatch(/^SSL_CERT_FILE=/m);
     expect(stdout).toMatch(/^OPENAI_API_KEY=sk-placeholder/m);
+  });
+
+  it('trusts the roots that its user trusts, too', async ({ skip }) => {
+    if (world.unable !== null) skip(world.unable);
+    const own = new SandboxAuthority(new FakeClock(Date.now())).rootPem;
+    const environment = { REQUESTS_CA_BUNDLE: world.put('own.pem', own), PIP_PROXY: 'http://corporate.example:3128' };
+    const script = `const roots = require('fs').readFileSync(process.env.SSL_CERT_FILE, 'latin1'); console.log(roots.includes(process.argv[1].trim()), process.env.PIP_PROXY)`;
+    const { stdout, stderr } = await world.run([world.node, '-e', script, '--', own], { environment });
+    expect(stdout, stderr).toBe('true undefined\n');
   });
 
   it('finds a name by the C library and by its own questions, and one address for it', async ({ skip }) => {

@@ -71,8 +71,8 @@ export class Mounts {
   }
 
   #openStage({ name, pem }: Entry['root']): void {
-    const { stage, bundleFile, trustStore, rootFolder } = this.#plan;
-    const [bundle, store] = [readFileSync(bundleFile), readFileSync(trustStore)];
+    const { stage, rootsFile, bundleFile, trustStore, rootFolder } = this.#plan;
+    const [bundle, store] = [readFileSync(rootsFile), readFileSync(trustStore)];
     this.#mount(stage, '-t', 'tmpfs', '-o', `mode=700,${FOLDER_LIMIT}`, 'tmpfs');
     mkdirSync(`${stage}/.jail`);
     writeFileSync(bundleFile, bundle, { mode: 0o444 });

@@ -38,7 +38,11 @@ const plan = (tree: Tree = {}, places: Partial<JailPlaces> = {}) =>
     {
       ...{ home: '/home/u', workingDirectory: '/home/u/work', environment: {} },
       ...{ proxyPaths: ['/home/u/.state', '/home/u/.state/admin.sock'] },
-      ...{ bundleFile: '/home/u/.state/ca-bundle.pem', trustStore: '/home/u/.state/ca-bundle.jks' },
+      ...{
+        bundleFile: '/home/u/.state/ca-bundle.pem',
+        rootsFile: '/tmp/roots/joined.pem',
+        trustStore: '/home/u/.state/ca-bundle.jks',
+      },
       ...{ hide: [], show: [], sockets: [], mounts: [], ...places },
     },
     lookAt({ ...TREE, ...tree }),
