@@ -23,6 +23,14 @@ const terminal: Terminal = {
   uid: process.getuid?.() ?? 0,
   gid: process.getgid?.() ?? 0,
   umask: process.umask(0o077),
+  withUserMask: (start) => {
+    const own = process.umask(terminal.umask);
+    try {
+      return start();
+    } finally {
+      process.umask(own);
+    }
+  },
   isTerminal: process.stdout.isTTY === true,
   write: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),

@@ -24,6 +24,8 @@ export interface Terminal {
   readonly gid: number;
   /** As it was before this program took its own. */
   readonly umask: number;
+  /** With that one; what it starts keeps it. */
+  withUserMask<T>(start: () => T): T;
   /** Standard output is a terminal: colour is welcome. */
   readonly isTerminal: boolean;
   write(text: string): void;

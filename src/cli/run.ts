@@ -75,9 +75,12 @@ function runChild(
   env: Record<string, string>,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'inherit', env });
+    const child = terminal.withUserMask(() => spawn(command, args, { stdio: 'inherit', env }));
     // The terminal sends Ctrl-C to the whole group; a signal to us alone is handed on. Either way the child decides.
-    const stop = terminal.onSignal((signal) => child.kill(signal));
+    const stop = terminal.onSignal(async (signal) => {
+      const { isInForeground } = await import('../jail/command-process.ts');
+      if (signal !== 'SIGINT' || !isInForeground()) child.kill(signal);
+    });
     child.once('error', (error: NodeJS.ErrnoException) => {
       stop();
       const why =

@@ -7,6 +7,7 @@ async function run(...words: readonly string[]): Promise<{ code: number; said: s
   let [said, written] = ['', ''];
   const terminal: Terminal = {
     ...{ arguments: words, environment: {}, workingDirectory: '/', uid: 1, gid: 1, umask: 0 },
+    withUserMask: (start) => start(),
     ...{ nodePath: process.execPath, nodeArguments: [], nodeVersion: '26', launcher: '', isTerminal: false },
     takeVariable: () => null,
     write: (text) => {

@@ -56,6 +56,7 @@ async function run(words: readonly string[], terminal: Partial<Terminal> = {}, s
       uid: 0,
       gid: 0,
       umask: 0,
+      withUserMask: (start) => start(),
     },
     ...{ nodePath: process.execPath, nodeArguments: [], nodeVersion: '26', launcher: '', isTerminal: false },
     takeVariable: () => null,
