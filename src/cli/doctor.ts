@@ -26,7 +26,7 @@ export const doctor: Command = {
   ],
   notes: [
     `Run it as the agent would be run: countersign run --workload ai-agent -- countersign doctor ${DEFAULT_URL}`,
-    'It sends one GET without a credential of its own to URL, by the proxy that HTTPS_PROXY names, and looks at the variables of each client.',
+    'It sends one GET without a credential of its own to URL, by the proxy that HTTPS_PROXY names, and looks at the variables of each client. Where none is named it begins TLS with the host, to see whether that comes to the proxy (a jail, a redirect).',
     '--bypass sends a few packets to its addresses, by TLS, TCP, QUIC and DNS, and nothing secret; what answers it says is open.',
     'Exit codes: 0 all is well, 1 something is wrong.',
   ],

@@ -11,6 +11,7 @@ import { createSocket } from 'node:dgram';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type PeerCertificate } from 'node:tls';
+import { OWN_ISSUER } from './examine.ts';
 
 export interface BypassTargets {
   /** Where a program would like to go. */
@@ -30,8 +31,6 @@ export interface Attempt {
   readonly next: string | null;
 }
 
-/** tunnel/issuing-ca.ts */
-const OWN_ISSUER = 'Countersign issuing CA ';
 /** DNS over TLS: a port that public resolvers answer on, and that is no web. */
 const OTHER_PORT = 853;
 const WAIT_MS = 3_000;

@@ -47,6 +47,8 @@ interface HttpAnswer {
 
 const WAIT_MS = 10_000;
 const MAX_HEAD_BYTES = 64 * 1_024;
+/** tunnel/issuing-ca.ts */
+export const OWN_ISSUER = 'Countersign issuing CA ';
 const RUN = 'start the program with countersign run -- …, or eval "$(countersign env)" in its shell';
 
 const ok = (check: Finding['check'], detail: string): Finding => ({ check, state: 'ok', detail, next: null });
@@ -66,6 +68,8 @@ export async function examine(environment: Environment, url: URL): Promise<Exami
 
 /** The certificates that the proxy showed; null where it came to none. */
 async function walk(environment: Environment, url: URL, findings: Finding[]): Promise<X509Certificate | null> {
+  const redirected = proxyNamedIn(environment) === null ? await straight(url) : null;
+  if (redirected !== null) return redirectedWalk(environment, url, redirected, findings);
   const proxy = proxyIn(environment, findings);
   if (proxy === null) return null;
   const authority = `${url.hostname}:${url.port === '' ? 443 : url.port}`;
@@ -100,9 +104,48 @@ async function walk(environment: Environment, url: URL, findings: Finding[]): Pr
   }
 }
 
+const proxyNamedIn = (environment: Environment): string | null =>
+  environment['HTTPS_PROXY'] || environment['https_proxy'] || null;
+
+/** TLS as a program makes it that knows no proxy; null where it does not come to this proxy. */
+async function straight({ hostname, port }: URL): Promise<TLSSocket | null> {
+  try {
+    const socket = await opened({ host: hostname, port: Number(port || 443) });
+    const secure = await handshake(socket, hostname).catch(() => null);
+    const issuer = String(secure?.getPeerCertificate().issuer?.CN ?? '');
+    if (secure !== null && issuer.startsWith(OWN_ISSUER)) return secure;
+    socket.destroy();
+    return null;
+  } catch {
+    return null;
+  }
+}
+
+/** In a jail, or behind a redirect. */
+async function redirectedWalk(
+  environment: Environment,
+  url: URL,
+  secure: TLSSocket,
+  findings: Finding[],
+): Promise<X509Certificate | null> {
+  findings.push(ok('variables', 'no variable names a proxy, and none is needed: connections are redirected to it'));
+  findings.push(ok('identity', 'the proxy knows this workload and lets it begin'));
+  const leaf = new X509Certificate(secure.getPeerCertificate(true).raw);
+  findings.push(trustFinding(environment, leaf));
+  try {
+    findings.push(requestFinding(await asked(secure, requestHead(url)), url));
+  } catch (thrown) {
+    const what = thrown instanceof Error ? thrown.message : 'failed';
+    findings.push(wrong('request', `the connection ended: ${what}`, 'look into the log of the proxy'));
+  } finally {
+    secure.destroy();
+  }
+  return leaf;
+}
+
 function proxyIn(environment: Environment, findings: Finding[]): ProxyAddress | null {
-  const text = environment['HTTPS_PROXY'] ?? environment['https_proxy'];
-  if (text === undefined || text === '') {
+  const text = proxyNamedIn(environment);
+  if (text === null) {
     findings.push(wrong('variables', 'HTTPS_PROXY is not set: programs go straight, without the proxy', RUN));
     return null;
   }
@@ -120,7 +163,7 @@ function proxyIn(environment: Environment, findings: Finding[]): ProxyAddress | 
   }
 }
 
-function opened({ host, port }: ProxyAddress): Promise<Socket> {
+function opened({ host, port }: Pick<ProxyAddress, 'host' | 'port'>): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connectTcp({ host, port });
     socket.setTimeout(WAIT_MS, () => socket.destroy(new Error('no answer in time')));
@@ -251,10 +294,11 @@ function trustFinding(environment: Environment, leaf: X509Certificate): Finding 
 
 function judge(needs: ClientNeeds, environment: Environment, leaf: X509Certificate | null): ClientFinding {
   const { client, note = null } = needs;
+  const isRedirected = leaf !== null && proxyNamedIn(environment) === null;
   const missing = needs.proxy.every((name) => (environment[name] ?? '') === '');
-  if (missing) return { client, state: 'no proxy', next: `set ${needs.proxy[0]}`, note };
+  if (missing && !isRedirected) return { client, state: 'no proxy', next: `set ${needs.proxy[0]}`, note };
   const turn = needs.switch;
-  if (turn !== undefined && environment[turn.name] !== turn.value)
+  if (!isRedirected && turn !== undefined && environment[turn.name] !== turn.value)
     return { client, state: 'no proxy', next: `set ${turn.name}=${turn.value}`, note };
   if (leaf === null) return { client, state: 'unknown', next: null, note };
   const counting = needs.trust.find((name) => (environment[name] ?? '') !== '');

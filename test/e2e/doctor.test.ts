@@ -12,7 +12,8 @@ const LAUNCHER = join(ROOT, 'src', 'launch.js');
 const MODELS = 'https://api.openai.com/v1/models';
 const CASES = {
   well: `doctor --json ${MODELS}`,
-  straight: `-u HTTPS_PROXY -u https_proxy doctor --json ${MODELS}`,
+  // Where no proxy is named it looks whether the host itself is redirected.
+  straight: '-u HTTPS_PROXY -u https_proxy doctor --json https://127.0.0.1:1/',
   unknown: `HTTPS_PROXY=http://x:WRONG@127.0.0.1:PORT doctor --json ${MODELS}`,
   bare: `HTTPS_PROXY=http://127.0.0.1:PORT doctor --json ${MODELS}`,
   nobody: `HTTPS_PROXY=http://127.0.0.1:1 doctor --json ${MODELS}`,

@@ -4,8 +4,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Examination } from '../../src/doctor/examine.ts';
 import { SandboxAuthority } from '../../src/sandbox/upstreams/certificates.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { endOf, HOST, JailWorld, KEY } from './jail-world.ts';
@@ -130,6 +131,25 @@ describe('a client in a jail', () => {
     const script = `const roots = require('fs').readFileSync(process.env.SSL_CERT_FILE, 'latin1'); console.log(roots.includes(process.argv[1].trim()), process.env.PIP_PROXY)`;
     const { stdout, stderr } = await world.run([world.node, '-e', script, '--', own], { environment });
     expect(stdout, stderr).toBe('true undefined\n');
+  });
+
+  it('is told by doctor that it needs no proxy, and what policy says', async ({ skip }) => {
+    if (world.unable !== null) skip(world.unable);
+    const found = async (url: string) => {
+      const { status, stdout, stderr } = await world.run([world.node, world.launcher, 'doctor', '--json', url], {
+        options: ['--jail-show', dirname(dirname(world.launcher))],
+      });
+      expect(stderr).toBe('');
+      return { status, ...(JSON.parse(stdout) as Examination) };
+    };
+    const well = await found(URL_);
+    expect(well.findings.map(({ check, state }) => `${check} ${state}`)).toEqual([
+      ...['variables ok', 'identity ok', 'trust ok', 'request ok'],
+    ]);
+    expect(well.clients.filter(({ state }) => state !== 'ok')).toEqual([]);
+    expect(well.status).toBe(0);
+    const other = await found('https://elsewhere.example/');
+    expect(other.findings).toMatchObject([{ check: 'variables', state: 'wrong' }]);
   });
 
   it('finds a name by the C library and by its own questions, and one address for it', async ({ skip }) => {
