@@ -1,6 +1,6 @@
 /**
  * Duty: what an ecosystem tells the runner of `npm run test:clients`: which programs it needs, how its clients get into a folder, which suites use them.
- * Holds: `prepare` writes below its folder alone (caches too), may be called again on a folder that an earlier run left, and leaves no process behind.
+ * Holds: `prepare` writes below its folder alone (caches too, but for those that `sharedByGo` has beside it), may be called again on a folder that an earlier run left, and leaves no process behind.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -80,3 +80,9 @@ const running = new Set<() => void>();
 export function endInstalls(): void {
   for (const end of running) end();
 }
+
+/** Modules and compiled packages are those of all programs of Go, which have many in common; `folder`: of one of them. */
+export const sharedByGo = (folder: string): Record<string, string> => ({
+  GOPATH: join(folder, '..', 'go-path'),
+  GOCACHE: join(folder, '..', 'go-cache'),
+});

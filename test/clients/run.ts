@@ -17,6 +17,7 @@ const ECOSYSTEMS = ['python', 'tools', 's3', 'node', 'go', 'java'] as const;
 /** Ecosystem → another whose clients its suites use as well. */
 const NEEDS: Readonly<Record<string, string>> = { s3: 'python', tools: 'python' };
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MAX_ATTEMPTS = 2;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 64;
 const EXIT_UNAVAILABLE = 69;
@@ -118,14 +119,23 @@ async function prepared({ ecosystem, tools, prepare }: Preparation, root: string
   mkdirSync(folder, { recursive: true });
   const start = performance.now();
   tell(`${ecosystem}: installing`);
+  for (let attempt = 1; !(await hasPrepared(ecosystem, prepare, folder)); attempt++) {
+    if (interrupted || attempt === MAX_ATTEMPTS) return false;
+    tell(`${ecosystem}: installing once more`);
+  }
+  tell(`${ecosystem}: ready after ${((performance.now() - start) / 1_000).toFixed(0)} s`);
+  return true;
+}
+
+/** A registry may be away for a moment; what is there already is not fetched again. */
+async function hasPrepared(ecosystem: string, prepare: Preparation['prepare'], folder: string): Promise<boolean> {
   try {
     await prepare(folder);
+    return true;
   } catch (error) {
     if (!interrupted) tell(`${ecosystem}: the preparation failed: ${(error as Error).message}`);
     return false;
   }
-  tell(`${ecosystem}: ready after ${((performance.now() - start) / 1_000).toFixed(0)} s`);
-  return true;
 }
 
 function isOnPath(tool: string): boolean {

@@ -1,9 +1,9 @@
 /**
  * Duty: one program of Go with its SDKs, built from the versions of go.mod and the sums of go.sum.
- * Holds: modules and objects are kept below the folder; nothing is resolved anew.
+ * Holds: modules and objects are kept beside the folder; nothing is resolved anew.
  */
 import { fileURLToPath } from 'node:url';
-import { install, type Preparation } from '../preparation.ts';
+import { install, type Preparation, sharedByGo } from '../preparation.ts';
 
 const SOURCE = fileURLToPath(new URL('.', import.meta.url));
 
@@ -20,8 +20,7 @@ export const PREPARATION: Preparation = {
         GOWORK: 'off',
         GOTOOLCHAIN: 'local',
         CGO_ENABLED: '0',
-        GOPATH: `${folder}/path`,
-        GOCACHE: `${folder}/cache`,
+        ...sharedByGo(folder),
       },
     }),
   suites: ['test/clients/go.test.ts'],

@@ -1,10 +1,10 @@
 /**
  * Duty: versitygw, an S3 server that others wrote, built from the versions of go.mod and the sums of go.sum. boto3 is Python's.
- * Holds: modules and objects are kept below the folder; nothing is resolved anew.
+ * Holds: modules and objects are kept beside the folder; nothing is resolved anew.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { install, type Preparation } from '../preparation.ts';
+import { install, type Preparation, sharedByGo } from '../preparation.ts';
 
 const PROGRAM = 'github.com/versity/versitygw/cmd/versitygw';
 const LOCK = fileURLToPath(new URL('.', import.meta.url));
@@ -23,8 +23,7 @@ export const PREPARATION: Preparation = {
         GOWORK: 'off',
         GOTOOLCHAIN: 'local',
         CGO_ENABLED: '0',
-        GOPATH: join(folder, 'path'),
-        GOCACHE: join(folder, 'cache'),
+        ...sharedByGo(folder),
       },
     }),
 };
