@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { CLIENTS, type ClientNeeds } from './clients.ts';
+import { judgeJava } from './java.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -62,8 +63,10 @@ const wrong = (check: Finding['check'], detail: string, next: string): Finding =
 export async function examine(environment: Environment, url: URL): Promise<Examination> {
   const findings: Finding[] = [];
   const chain = await walk(environment, url, findings);
-  const clients = CLIENTS.map((needs) => judge(needs, environment, chain));
-  return { findings, clients };
+  const isRedirected = chain !== null && proxyNamedIn(environment) === null;
+  const java = judgeJava(environment['JAVA_TOOL_OPTIONS'] ?? '', chain, isRedirected);
+  const clients = CLIENTS.map((needs) => judge(needs, environment, chain, isRedirected));
+  return { findings, clients: [...clients, java] };
 }
 
 /** The certificates that the proxy showed; null where it came to none. */
@@ -292,9 +295,13 @@ function trustFinding(environment: Environment, leaf: X509Certificate): Finding 
   return wrong('trust', `the CA of the proxy is not in what these name: ${bad.join(', ')}`, RUN);
 }
 
-function judge(needs: ClientNeeds, environment: Environment, leaf: X509Certificate | null): ClientFinding {
+function judge(
+  needs: ClientNeeds,
+  environment: Environment,
+  leaf: X509Certificate | null,
+  isRedirected: boolean,
+): ClientFinding {
   const { client, note = null } = needs;
-  const isRedirected = leaf !== null && proxyNamedIn(environment) === null;
   const missing = needs.proxy.every((name) => (environment[name] ?? '') === '');
   if (missing && !isRedirected) return { client, state: 'no proxy', next: `set ${needs.proxy[0]}`, note };
   const turn = needs.switch;

@@ -18,6 +18,8 @@ const CASES = {
   bare: `HTTPS_PROXY=http://127.0.0.1:PORT doctor --json ${MODELS}`,
   nobody: `HTTPS_PROXY=http://127.0.0.1:1 doctor --json ${MODELS}`,
   untrusting: `SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt CURL_CA_BUNDLE=/nonexistent doctor --json ${MODELS}`,
+  'Java alone': `JAVA_TOOL_OPTIONS=-Dhttps.proxyHost=127.0.0.1 doctor --json ${MODELS}`,
+  'Java elsewhere': `JAVA_TOOL_OPTIONS= doctor --json ${MODELS}`,
   'old Node': `-u NODE_USE_ENV_PROXY doctor --json ${MODELS}`,
   forbidden: 'doctor --json https://somewhere.example/',
   refused: 'doctor --json https://api.openai.com/v1/organization/admin_api_keys',
@@ -90,7 +92,11 @@ describe('doctor', () => {
   });
 
   it('says of each client what is missing', () => {
-    expect(clientsIn('straight', 'no proxy')).toHaveLength(resultOf('straight').found.clients.length);
+    // Java is led by options of its own.
+    expect(clientsIn('straight', 'no proxy')).toHaveLength(resultOf('straight').found.clients.length - 1);
+    expect(clientsIn('straight', 'unknown')).toEqual([expect.stringMatching(/^Java/)]);
+    expect(clientsIn('Java elsewhere', 'no proxy')).toEqual([expect.stringMatching(/^Java/)]);
+    expect(clientsIn('Java alone', 'no trust')).toEqual([expect.stringMatching(/^Java/)]);
     expect(clientsIn('old Node', 'no proxy')).toEqual([expect.stringMatching(/^Node/)]);
     expect(resultOf('old Node').status).toBe(1);
     expect(clientsIn('untrusting', 'no trust')).toEqual([
