@@ -24,12 +24,14 @@ import { latency } from './rows/latency.ts';
 import { herd, leases } from './rows/leases.ts';
 import { sigv4 } from './rows/sigv4.ts';
 import { streams } from './rows/streams.ts';
+import { waysIn } from './rows/ways-in.ts';
 import { workers } from './rows/workers.ts';
 
 const ROWS: readonly Row[] = [
   keepAlive,
   sigv4,
   freshTunnel,
+  waysIn,
   latency,
   streams,
   bulk,

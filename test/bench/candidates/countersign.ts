@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { callAdmin } from '../../../src/admin/client.ts';
 import { type Room, sleep } from '../room/room.ts';
+import { BARE_RELAY_PORT } from '../row.ts';
 import { AWS_HOST, type Candidate, HOST, trusting, type Way } from './candidate.ts';
 
 export interface Instance {
@@ -18,12 +19,18 @@ export interface Instance {
 export interface Countersign extends Candidate {
   readonly name: 'countersign';
   readonly awsWay: Way;
+  /** TLS straight away. */
+  readonly redirectedWay: Way;
+  /** TLS straight away, to whoever carries it on from that port. */
+  wayBy(port: number): Way;
   readonly instance: Instance;
   readonly adminSocket: string;
 }
 
 const LAUNCHER = fileURLToPath(new URL('../../../src/launch.js', import.meta.url));
 const TTL = '1h';
+/** Of the listener for redirected connections, behind the port of the other. */
+const REDIRECT_OFFSET = 100;
 const ADMIN_POLL_MS = 50;
 const ADMIN_POLLS = 100;
 
@@ -41,6 +48,9 @@ export async function startCountersign(
   const words = {
     UPSTREAM_PORT: String(upstreamPort),
     PROXY_PORT: String(port),
+    REDIRECT_PORT: String(port + REDIRECT_OFFSET),
+    RELAY_PORT: String(BARE_RELAY_PORT),
+    OWN_UID: String(process.getuid?.() ?? 0),
     UPSTREAM_CERT: room.certificate.file,
     FOLDER: folder,
     WORKERS: String(workers),
@@ -74,6 +84,8 @@ export async function startCountersign(
     process: running,
     way: wayTo(HOST),
     awsWay: wayTo(AWS_HOST),
+    redirectedWay: { ...wayTo(HOST), port: port + REDIRECT_OFFSET, tunnel: null },
+    wayBy: (relayPort) => ({ ...wayTo(HOST), port: relayPort, tunnel: null, authority: `${HOST}:${relayPort}` }),
     instance,
     adminSocket,
     stop,
