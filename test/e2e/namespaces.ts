@@ -9,11 +9,12 @@ export const AGENT = { v4: '10.213.0.1', v6: 'fd00:213::1' };
 export const INTERNET = ['203.0.113.9', '2001:db8::9', '203.0.113.99'] as const;
 export const WILD = { v4: '10.213.0.2', v6: 'fd00:213::2' };
 
-/** Why there can be none here; null: there can. */
-export function whyNoNamespaces(): string | null {
+/** Why there can be none here, or not what a test needs in them; null: there can. */
+export function whyNoNamespaces(...programs: readonly string[]): string | null {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'they take root on Linux';
   if (spawnSync('ip', ['-V']).status !== 0) return 'there is no ip; install iproute2';
-  if (spawnSync('python3', ['-V']).status !== 0) return 'there is no python3, which plays the hosts';
+  for (const program of ['python3', ...programs])
+    if (spawnSync(program, ['--version']).error !== undefined) return `there is no ${program}`;
   const probe = `cs-probe-${process.pid}`;
   if (spawnSync('ip', ['netns', 'add', probe]).status !== 0) return 'the kernel lets nobody make one';
   spawnSync('ip', ['netns', 'del', probe]);

@@ -12,7 +12,7 @@ import { TestCa } from '../wire/upstream-world.ts';
 import { type Background, INTERNET, Namespaces, whyNoNamespaces } from './namespaces.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../src/launch.js', import.meta.url));
-const WHY_NOT = whyNoNamespaces();
+const WHY_NOT = whyNoNamespaces('nft', 'curl');
 const AGENT_UID = 61_338;
 const STRANGER_UID = 61_339;
 const [WILD, WILD_V6, UPSTREAM] = INTERNET;
@@ -99,6 +99,17 @@ describe.skipIf(WHY_NOT !== null)(`behind a redirect (skipped where ${WHY_NOT ??
       sign: 'audit ',
     });
     expect(init('--uid', '0', '--dns', 'drop').stderr).toBe('');
+    // Every packet to the wild host, whether somebody there would hear it or not.
+    const count = ['ip daddr', 'ip6 daddr'].map((match, i) => `${match} ${[WILD, WILD_V6][i]} counter`);
+    const watch = [
+      'table inet watch {',
+      'chain arriving {',
+      'type filter hook prerouting priority raw; policy accept;',
+      ...count,
+      '}',
+      '}',
+    ];
+    expect(world.run(world.wild, ['nft', '-f', '-'], { input: `${watch.join('\n')}\n` }).stderr).toBe('');
     // The bundle is public, its folder is not.
     spawnSync('chmod', ['711', folder, state]);
     writeFileSync(join(folder, 'agent-ca.pem'), readFileSync(join(state, 'ca', 'ca.pem')), { mode: 0o444 });
@@ -125,6 +136,11 @@ describe.skipIf(WHY_NOT !== null)(`behind a redirect (skipped where ${WHY_NOT ??
       .filter((line) => line.startsWith('{') && !line.includes('/mark-'))
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   };
+  /** That have come to the wild host. */
+  const packets = (): number[] => {
+    const listing = world.run(world.wild, ['nft', 'list', 'table', 'inet', 'watch']).stdout;
+    return [...listing.matchAll(/counter packets ([0-9]+)/g)].map(([, count]) => Number(count));
+  };
   const records = (): Record<string, unknown>[] =>
     readFileSync(join(folder, 'state', 'audit.jsonl'), 'utf8')
       .split('\n')
@@ -146,6 +162,7 @@ print(urllib.request.urlopen("https://api.test/python", context=ssl.create_defau
     const env = ['env', `NODE_EXTRA_CA_CERTS=${roots}`, process.execPath, '-e', node];
     expect(world.run(world.agent, env)).toMatchObject({ code: 0, stdout: 'upstream /node\n' });
     expect((await heard()).filter(({ name }) => name === 'wild')).toEqual([]);
+    expect(packets()).toEqual([0, 0]);
     expect((await heard()).map(({ url, authorization }) => [url, authorization])).toEqual(
       ['/curl', '/python', '/node'].map((url) => [url, `Bearer ${KEY}`]),
     );
@@ -207,6 +224,7 @@ print(urllib.request.urlopen("https://api.test/python", context=ssl.create_defau
     ]);
     expect(code).toBe(0);
     expect((await heard()).filter(({ name }) => name === 'wild')).toEqual([]);
+    expect(packets()).toEqual([0, 0]);
   });
 
   it('without the rules doctor finds them all open', () => {
@@ -219,6 +237,7 @@ print(urllib.request.urlopen("https://api.test/python", context=ssl.create_defau
       ...[`TLS to ${WILD}, port 443`, `TCP to ${WILD}, port 853`, `QUIC to ${WILD} (UDP 443)`, `DNS of ${WILD}`],
     ]);
     expect(code).toBe(1);
+    expect(packets()[0]).toBeGreaterThan(0);
   });
 
   it("rules that redirect the proxy's own traffic are noticed, and bounded", () => {

@@ -1,5 +1,5 @@
 /** TPROXY: the proxy stands on the way of another host, whose connections keep the address that they dialled. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { INTERNET, Namespaces, whyNoNamespaces } from './namespaces.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../src/launch.js', import.meta.url));
-const WHY_NOT = whyNoNamespaces() ?? (spawnSync('nft', ['-v']).error === undefined ? null : 'there is no nft');
+const WHY_NOT = whyNoNamespaces('nft', 'curl');
 const [SOMEWHERE, SOMEWHERE_V6] = INTERNET;
 const PORT = 15_001;
 
