@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { getCACertificates } from 'node:tls';
 import { createLog, errorFacts, type Log } from './admin/log.ts';
 import { type AuditSink, type AuditStage, createAuditStage } from './audit/exchange-record.ts';
@@ -86,7 +86,9 @@ export async function openGround(
   makeStateDirectory(proxy.stateDirectory);
   const authority = openAuthority(configuration, options.ownUid, clock);
   const roots = trustedRoots(options.userRootFiles);
-  const bundles = writeBundles(proxy.stateDirectory, authority.ca.certificatePem, roots, clock.now());
+  const { bundleDirectory } = proxy.issuingCA;
+  makeStateDirectory(dirname(bundleDirectory));
+  const bundles = writeBundles(bundleDirectory, authority.ca.certificatePem, roots, clock.now());
   const sink = openFileSink(proxy.audit, clock);
   const audit = createAuditStage(sink, clock);
   closers.push(() => audit.close());

@@ -53,7 +53,10 @@ export function compileProxy(source: Source | null, context: ProxyContext): Prox
     admin: { socket: read.socket(spec.admin?.socket, join(stateDirectory, 'admin.sock')) },
     issuer: compileIssuer(spec, read),
     attestation: compileAttestation(source, context.files, context.problems),
-    issuingCA: { directory: read.path(spec.issuingCA?.directory) ?? join(stateDirectory, 'ca') },
+    issuingCA: {
+      directory: read.path(spec.issuingCA?.directory) ?? join(stateDirectory, 'ca'),
+      bundleDirectory: read.path(spec.issuingCA?.bundleDirectory) ?? stateDirectory,
+    },
     audit: {
       file: spec.audit?.file === '-' ? '-' : (read.path(spec.audit?.file) ?? join(stateDirectory, 'audit.jsonl')),
       maxPending: spec.audit?.maxPending ?? MAX_PENDING,

@@ -54,7 +54,11 @@ export interface ProxyOptions {
   readonly admin: { readonly socket: string };
   readonly issuer: IssuerOptions;
   readonly attestation: AttestationOptions;
-  readonly issuingCA: { readonly directory: string };
+  readonly issuingCA: {
+    readonly directory: string;
+    /** What agents read of it; may be a volume that they share. */
+    readonly bundleDirectory: string;
+  };
   readonly audit: AuditOptions;
   readonly log: { readonly level: LogLevel };
   readonly upstream: UpstreamOptions;

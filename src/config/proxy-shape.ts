@@ -144,7 +144,7 @@ export const proxy = z.strictObject({
       })
       .optional(),
     attestation: attestation.optional(),
-    issuingCA: z.strictObject({ directory: text.optional() }).optional(),
+    issuingCA: z.strictObject({ directory: text.optional(), bundleDirectory: text.optional() }).optional(),
     audit: z.strictObject({ file: text.optional(), maxPending: count(1_000_000).optional() }).optional(),
     log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).optional() }).optional(),
     upstream: upstream.optional(),

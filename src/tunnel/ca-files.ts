@@ -1,10 +1,23 @@
 /**
  * Duty: where key, certificate and bundle of the issuing CA are kept.
  * In → Out: directory → material for the CA; PEM texts → bundle files for agents.
- * Holds: the key is 0400 and made once; certificate and bundles are public and replaced whole.
+ * Holds: the key is 0400 and made once; certificate and bundles are public and replaced whole. Agents may share the folder of the
+ *   bundles: nothing that lies there is written through.
  */
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type CaMaterial, caId, createCaCertificate } from './issuing-ca.ts';
 import { createJavaTrustStore } from './java-trust-store.ts';
@@ -29,12 +42,17 @@ export interface BundleFiles {
   readonly java: string;
 }
 
+/** The folder above `directory` exists; itself it is made for everybody to read where it does not. */
 export function writeBundles(
   directory: string,
   issuingCaPem: string,
   roots: readonly string[],
   now: number,
 ): BundleFiles {
+  if (!existsSync(directory)) {
+    mkdirSync(directory);
+    chmodSync(directory, 0o755);
+  }
   const pem = join(directory, 'ca-bundle.pem');
   const java = join(directory, 'ca-bundle.jks');
   const found = [issuingCaPem, ...roots].flatMap((text) => text.match(PEM_BLOCK) ?? []);
@@ -53,9 +71,19 @@ function isReadable(pem: string): boolean {
   }
 }
 
+const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
+
 function replaceFile(path: string, content: string | Buffer): void {
-  writeFileSync(`${path}.new`, content);
-  // Public by purpose, whatever the umask: agents run as other users.
-  chmodSync(`${path}.new`, 0o644);
-  renameSync(`${path}.new`, path);
+  const draft = `${path}.new`;
+  // A link that somebody left there would lead the write, and the mode, to the file that it names.
+  rmSync(draft, { force: true });
+  const fd = openSync(draft, NEW_FILE);
+  try {
+    writeFileSync(fd, content);
+    // Public by purpose, whatever the umask: agents run as other users.
+    fchmodSync(fd, 0o644);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(draft, path);
 }

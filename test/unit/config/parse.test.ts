@@ -265,7 +265,7 @@ describe('the Proxy document', () => {
       stateDirectory: '/state',
       sandbox: null,
       admin: { socket: '/state/admin.sock' },
-      issuingCA: { directory: '/state/ca' },
+      issuingCA: { directory: '/state/ca', bundleDirectory: '/state' },
       audit: { file: '/state/audit.jsonl' },
       listeners: { explicit: { address: '127.0.0.1', port: 10_080 } },
       limits: {
@@ -281,12 +281,12 @@ describe('the Proxy document', () => {
 
   it('has paths relative to its file, and units turned into numbers', () => {
     const text = proxy(
-      '{ stateDirectory: state, issuingCA: { directory: ../certs }, audit: { file: "-" }, limits: { headDeadline: 500ms, maxBufferedBody: 1MiB }, sandbox: {}, upstream: { allowedNetworks: [10.0.0.0/8], resolve: [{ host: a.test, address: 10.0.0.7 }] } }',
+      '{ stateDirectory: state, issuingCA: { directory: ../certs, bundleDirectory: ../bundles }, audit: { file: "-" }, limits: { headDeadline: 500ms, maxBufferedBody: 1MiB }, sandbox: {}, upstream: { allowedNetworks: [10.0.0.0/8], resolve: [{ host: a.test, address: 10.0.0.7 }] } }',
     );
     const { proxy: settings } = parseConfiguration([{ name: '/etc/cs/p.yaml', text }], { presets: PRESETS });
     expect(settings).toMatchObject({
       stateDirectory: '/etc/cs/state',
-      issuingCA: { directory: '/etc/certs' },
+      issuingCA: { directory: '/etc/certs', bundleDirectory: '/etc/bundles' },
       admin: { socket: '/etc/cs/state/admin.sock' },
       audit: { file: '-' },
       limits: { headDeadlineMs: 500, maxBufferedBodyBytes: 1_048_576 },
