@@ -50,7 +50,7 @@ const policies: Readonly<Record<string, readonly PolicyDocument[]>> = {
   ),
 };
 const documents = Object.values(policies).flat();
-const specsOf = (kind: string, of = documents): PolicyDocument['spec'][] =>
+const specsOf = (kind: string, of: readonly PolicyDocument[] = documents): PolicyDocument['spec'][] =>
   of.filter((document) => document.kind === kind).map(({ spec }) => spec);
 const proxyOf = (name: string): PolicyDocument['spec'] => specsOf('Proxy', policies[name] ?? [])[0] ?? {};
 const optionOf = (words: readonly string[], name: string): string => words[words.indexOf(`--${name}`) + 1] ?? '';
