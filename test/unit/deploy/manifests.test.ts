@@ -74,10 +74,12 @@ describe('compose.yaml', () => {
     expect(new Set(secrets)).toEqual(new Set(Object.keys(COMPOSE.secrets)));
   });
 
-  it('keeps its secrets out of git and out of the image', () => {
+  it('keeps its secrets out of git, out of the image and out of the package', () => {
     const ignored = (file: string): string => textOf(`../${file}`);
     expect(ignored('.gitignore').split('\n')).toContain('deploy/compose/secrets/');
     expect(ignored('.dockerignore').split('\n').filter(Boolean).at(-1)).toBe('deploy/compose/secrets');
+    const { files } = JSON.parse(textOf('../package.json')) as { files: string[] };
+    expect(files.slice(files.indexOf('deploy'))).toContain('!deploy/compose/secrets');
     for (const { file } of Object.values(COMPOSE.secrets)) expect(file).toMatch(/^\.\/compose\/secrets\//);
   });
 });
