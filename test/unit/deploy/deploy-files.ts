@@ -150,7 +150,9 @@ export function commandLines(): (readonly [file: string, words: string])[] {
 function linesOfCode(file: string): string[] {
   const text = textOf(file);
   if (!file.endsWith('.md')) return text.split('\n').filter((line) => !line.trimStart().startsWith('#'));
-  const boxes = [...text.matchAll(/^```(?:sh|console)?\n(.*?)^```$/gms)].map(([, box = '']) => box);
+  const boxes = [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].flatMap(([, language = '', box = '']) =>
+    ['', 'sh', 'console'].includes(language) ? [box] : [],
+  );
   const inline = [...text.replaceAll(/^```.*?^```$/gms, '').matchAll(/`([^`\n]+)`/g)].map(([, words = '']) => words);
   return [...boxes.flatMap((box) => box.replaceAll('\\\n', ' ').split('\n')), ...inline].map((line) =>
     line.replace(/^\$ /, '').replaceAll(/--config …|…/g, ''),
