@@ -10,7 +10,8 @@ export interface Outcome {
 export async function countersign(words: readonly string[], folder = '/nonexistent'): Promise<Outcome> {
   let [stdout, stderr] = ['', ''];
   const terminal: Terminal = {
-    ...{ arguments: words, environment: { HOME: folder }, workingDirectory: folder, uid: 0, isTerminal: false },
+    ...{ arguments: words, environment: { HOME: folder }, workingDirectory: folder, isTerminal: false },
+    ...{ uid: 0, gid: 0, umask: 0o077, withUserMask: (make) => make() },
     ...{ nodePath: process.execPath, nodeArguments: [], nodeVersion: process.versions.node, launcher: '' },
     takeVariable: () => null,
     write: (text) => {
