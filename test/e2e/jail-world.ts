@@ -124,7 +124,9 @@ export class JailWorld {
   }
 
   words(command: readonly string[], { options = [], isWithoutJail = false }: RunOptions = {}): string[] {
-    const jail = isWithoutJail ? [] : ['--jail'];
+    // Where the repository is below /tmp, its Node would not be there.
+    const shown = command.includes(this.node) ? ['--jail-show', dirname(this.node)] : [];
+    const jail = isWithoutJail ? [] : ['--jail', ...shown];
     return [
       ...[this.node, this.launcher, 'run', '--config', join(this.home, 'policy.yaml'), '-w', 'w', '-q'],
       ...[...jail, ...options, '--', ...command],

@@ -91,7 +91,10 @@ describe.each([1, 2])('with %i process(es) for the traffic', (workers) => {
         body: JSON.stringify({ lease_id: id }),
       });
     const answers = await Promise.all([models(), models(), models()]);
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(
+      answers.map((each) => each.status),
+      JSON.stringify(answers),
+    ).toEqual([200, 200, 200]);
     await until(() => leaseLines().some(({ event, generation }) => event === 'revoked' && generation === 1));
     const again = sandboxed.auditLines().filter(({ refusedStatus }) => refusedStatus !== undefined);
     expect(again.length).toBeGreaterThan(0);
