@@ -1,22 +1,30 @@
 /**
- * Duty: the ends of the connections that this proxy has made to destinations, so that it knows one that comes back to it.
- * In → Out: address and port of our side → whether it is one of them.
- * Holds: of this process alone; where others share the listener, a loop ends at their limits.
+ * Duty: the connections that this proxy has made to destinations, so that it knows one that comes back to it.
+ * In → Out: both ends as our side has them → whether it is one of them.
+ * Holds: both ends count, for one port of ours may be used towards several destinations, and by others for theirs; of this process
+ *   alone: where others share the listener, a loop ends at their limits.
  */
+
+interface End {
+  readonly address: string;
+  readonly port: number;
+}
+
 export class OwnEnds {
   readonly #ends = new Set<string>();
 
   /** Gives back how to forget it. */
-  add(address: string, port: number): () => void {
-    const end = `${port} ${unmapped(address)}`;
-    this.#ends.add(end);
-    return () => void this.#ends.delete(end);
+  add(ours: End, theirs: End): () => void {
+    const ends = `${textOf(ours)} ${textOf(theirs)}`;
+    this.#ends.add(ends);
+    return () => void this.#ends.delete(ends);
   }
 
-  has(address: string, port: number): boolean {
-    return this.#ends.size > 0 && this.#ends.has(`${port} ${unmapped(address)}`);
+  has(ours: End, theirs: End): boolean {
+    return this.#ends.size > 0 && this.#ends.has(`${textOf(ours)} ${textOf(theirs)}`);
   }
 }
 
 /** A socket of IPv6 has mapped addresses of IPv4. */
-const unmapped = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address);
+const textOf = ({ address, port }: End): string =>
+  `${port} ${address.startsWith('::ffff:') ? address.slice(7) : address}`;

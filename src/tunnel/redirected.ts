@@ -43,9 +43,9 @@ export async function openConnection(
 ): Promise<Opened | null> {
   if (connection.way === 'redirected') {
     const open = await within(openRedirected(connection, headDeadlineMs, limits), headDeadlineMs);
-    const { address, port } = connection.remote;
+    const { remote, original } = connection;
     // Known by now: nobody speaks before its own side is connected.
-    if (ownEnds?.has(address, port) === true)
+    if (original !== undefined && ownEnds?.has(remote, original) === true)
       throw new EgressError('proxy_loop_detected', {
         detail: "the rules redirect the proxy's own traffic: exempt its user",
       });

@@ -143,8 +143,10 @@ function attempt(request: DialRequest, way: Way, { trust, ownEnds }: DialParts, 
 }
 
 function remember(socket: Socket, ownEnds: OwnEnds): void {
-  const { localAddress, localPort } = socket;
-  if (localAddress !== undefined && localPort !== undefined) socket.once('close', ownEnds.add(localAddress, localPort));
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  if (localAddress === undefined || localPort === undefined) return;
+  const theirs = { address: remoteAddress ?? '', port: remotePort ?? 0 };
+  socket.once('close', ownEnds.add({ address: localAddress, port: localPort }, theirs));
 }
 
 function ignore(): void {}
