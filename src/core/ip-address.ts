@@ -67,6 +67,9 @@ export function unmapped(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(12);
 }
 
+/** `::ffff:1.2.3.4`, as a socket of both families has it, is 1.2.3.4; other text as it is. */
+export const plainAddress = (text: string): string => text.replace(/^::ffff:(?=[0-9.]+$)/i, '');
+
 /** Dotted quad for 4 bytes, RFC 5952 text for 16. */
 export function formatIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.');

@@ -4,6 +4,7 @@
  * Holds: both ends count, for one port of ours may be used towards several destinations, and by others for theirs; of this process
  *   alone: where others share the listener, a loop ends at their limits.
  */
+import { plainAddress } from './ip-address.ts';
 
 interface End {
   readonly address: string;
@@ -25,6 +26,4 @@ export class OwnEnds {
   }
 }
 
-/** A socket of IPv6 has mapped addresses of IPv4. */
-const textOf = ({ address, port }: End): string =>
-  `${port} ${address.startsWith('::ffff:') ? address.slice(7) : address}`;
+const textOf = ({ address, port }: End): string => `${port} ${plainAddress(address)}`;

@@ -6,7 +6,8 @@
  * Not here: what a connection says (the proxy reads it), DNS (name-server.ts).
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { connectHead, plainAddress, proxyAuthorization, readConnectAnswer } from './tunnel-head.ts';
+import { plainAddress } from '../core/ip-address.ts';
+import { connectHead, proxyAuthorization, readConnectAnswer } from './tunnel-head.ts';
 
 export interface RelayOptions {
   /** With user and password. */

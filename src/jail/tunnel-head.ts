@@ -26,9 +26,6 @@ export function connectHead(address: string, port: number, authorization: string
   return `${[`CONNECT ${authority} HTTP/1.1`, ...fields].join('\r\n')}${END}`;
 }
 
-/** `::ffff:1.2.3.4`, as a socket of both families has it, is 1.2.3.4. */
-export const plainAddress = (address: string): string => address.replace(/^::ffff:(?=[0-9.]+$)/i, '');
-
 export type ConnectAnswer = { readonly status: number; readonly rest: Buffer };
 
 /** Null: more bytes are needed. Status 0: it is no answer of a proxy. */

@@ -12,6 +12,7 @@ import { TLSSocket } from 'node:tls';
 import { type Authority, createAuthority, type Host, parseHost } from '../core/authority.ts';
 import { EgressError, toEgressError } from '../core/errors.ts';
 import type { HeaderList } from '../core/headers.ts';
+import { plainAddress } from '../core/ip-address.ts';
 import type { RequestHead, ResponseHead } from '../core/message.ts';
 import type { Connection } from '../listener/connection.ts';
 import { queryWithStandIns, tokenShownIn, withStandIns } from './gateway-keys.ts';
@@ -37,7 +38,7 @@ export function arrivalAt(connection: Connection): Tunnel {
 /** An IPv4 connection to a socket of IPv6 has an address of its own form; a link-local one a zone. */
 function hostAt(address: string): Host {
   const [plain = address] = address.split('%');
-  const bare = plain.startsWith('::ffff:') && plain.includes('.') ? plain.slice(7) : plain;
+  const bare = plainAddress(plain);
   return parseHost(bare.includes(':') ? `[${bare}]` : bare);
 }
 

@@ -6,7 +6,7 @@
  *   socket's own address).
  */
 import type { Server, Socket } from 'node:net';
-import { formatIp, unmapped } from '../core/ip-address.ts';
+import { formatIp, plainAddress, unmapped } from '../core/ip-address.ts';
 import type { Endpoint } from '../listener/connection.ts';
 import type { SystemCalls } from './system-calls.ts';
 import { descriptorOf } from './unix-peer.ts';
@@ -22,10 +22,10 @@ export function originalDestination(socket: Socket, own: Endpoint, calls: System
   const fd = descriptorOf(socket);
   const asked = fd === null || calls === null ? null : (askV4(fd, calls) ?? askV6(fd, calls));
   const { localAddress, localPort } = socket;
-  if (asked !== null && !(asked.port === localPort && asked.address === addressOf(localAddress))) return asked;
+  if (asked !== null && !(asked.port === localPort && asked.address === plainAddress(localAddress ?? ''))) return asked;
   // Of TPROXY, and of whoever listens in a namespace all of whose addresses are local.
   if (localAddress === undefined || localPort === undefined || localPort === own.port) return null;
-  return { address: addressOf(localAddress), port: localPort };
+  return { address: plainAddress(localAddress), port: localPort };
 }
 
 const IP_TRANSPARENT = 19;
@@ -55,6 +55,3 @@ function askV6(fd: number, calls: SystemCalls): Endpoint | null {
   if (calls.socketOption(fd, SOL_IPV6, ORIGINAL_DST, bytes) !== SOCKADDR_IN6) return null;
   return { address: formatIp(unmapped(bytes.subarray(8, 24))), port: bytes.readUInt16BE(2) };
 }
-
-/** A socket of IPv6 has mapped addresses of IPv4. */
-const addressOf = (address: string | undefined): string => (address ?? '').replace(/^::ffff:(?=[0-9.]+$)/, '');

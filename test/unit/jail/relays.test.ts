@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { plainAddress } from '../../../src/core/ip-address.ts';
 import { Relays } from '../../../src/jail/relays.ts';
-import { connectHead, plainAddress, proxyAuthorization, readConnectAnswer } from '../../../src/jail/tunnel-head.ts';
+import { connectHead, proxyAuthorization, readConnectAnswer } from '../../../src/jail/tunnel-head.ts';
 
 const MAX = 3;
 let inside: Server;
