@@ -3,11 +3,12 @@
  * In → Out: the fields and target that are about to be sent → where a placeholder stands in them, or null.
  * Holds: looks at each value as it is and for its base64, at Basic credentials decoded, and at the target also with its escapes
  *   undone, however often it was escaped. A key for the gateway, whose token is worth something here, is found by its beginning.
- * Source: RFC 4648 §4, §5; RFC 3986 §2.1.
+ * Source: RFC 4648 §4, §5.
  * Not here: bodies that stream.
  */
 import { GATEWAY_KEY_PREFIXES } from '../core/gateway-key.ts';
 import type { Field } from '../core/headers.ts';
+import { holdsUnescaped } from '../core/percent-escapes.ts';
 import type { Placeholders } from '../workload/workload.ts';
 
 const BASIC = /^basic +([A-Za-z0-9+/=_-]+)$/i;
@@ -33,22 +34,10 @@ export function placeholderIn(fields: readonly Field[], target: string, sought: 
   return null;
 }
 
-const MAX_ESCAPED = 3;
-
 /** In a target or a body: as it is, in base64, percent-escaped. */
 export function holdsPlaceholder(text: string, { texts, inBase64 }: Sought): boolean {
-  let read = text;
-  for (let i = 0; i <= MAX_ESCAPED; i++) {
-    if (holdsAny(read, texts) || holdsAny(read, inBase64)) return true;
-    const unescaped = read.includes('%') ? read.replace(ESCAPE, charOf) : read;
-    if (unescaped === read) return false;
-    read = unescaped;
-  }
-  return false;
+  return holdsUnescaped(text, (read) => holdsAny(read, texts) || holdsAny(read, inBase64));
 }
-
-const ESCAPE = /%([0-9A-Fa-f]{2})/g;
-const charOf = (_: string, digits: string): string => String.fromCharCode(Number.parseInt(digits, 16));
 
 function holdsAny(text: string, wanted: readonly string[]): boolean {
   for (const each of wanted) if (text.includes(each)) return true;

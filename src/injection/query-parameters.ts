@@ -5,16 +5,14 @@
  *   case ignored), so that `k%65y` is `key`.
  * Not here: the canonical query of a signature (sigv4/canonical-request.ts).
  */
+import { unescaped } from '../core/percent-escapes.ts';
 
 /** Name of one `&`-separated part as a server reads it, in lower case. */
 export function parameterName(part: string): string {
   const equals = part.indexOf('=');
   const raw = equals === -1 ? part : part.slice(0, equals);
-  const decoded = raw.includes('%') ? raw.replace(/%([0-9A-Fa-f]{2})/g, decodeEscape) : raw;
-  return decoded.toLowerCase();
+  return unescaped(raw).toLowerCase();
 }
-
-const decodeEscape = (_escape: string, digits: string): string => String.fromCharCode(Number.parseInt(digits, 16));
 
 export function hasParameter(query: string | null, names: ReadonlySet<string>): boolean {
   return query !== null && query !== '' && query.split('&').some((part) => names.has(parameterName(part)));

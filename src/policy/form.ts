@@ -4,6 +4,7 @@
  * Source: WHATWG URL §5.1 (application/x-www-form-urlencoded), narrowed to what AWS SDKs send.
  * Not here: canonical queries for signatures (injection/sigv4).
  */
+import { unescaped } from '../core/percent-escapes.ts';
 
 export interface Parameter {
   readonly name: string;
@@ -28,7 +29,5 @@ export function parseForm(text: string): Parameter[] | null {
 /** Each escaped byte becomes the Latin-1 character of that number. */
 function decode(text: string): string | null {
   const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
-  if (!spaced.includes('%')) return spaced;
-  if (/%(?![0-9A-Fa-f]{2})/.test(spaced)) return null;
-  return spaced.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
+  return /%(?![0-9A-Fa-f]{2})/.test(spaced) ? null : unescaped(spaced);
 }

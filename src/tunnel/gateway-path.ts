@@ -10,6 +10,7 @@
 import { EgressError } from '../core/errors.ts';
 import { gatewayTokensIn, holdsGatewayKey } from '../core/gateway-key.ts';
 import type { RequestHead } from '../core/message.ts';
+import { holdsUnescaped } from '../core/percent-escapes.ts';
 
 export interface ServicePath {
   /** Qualified: `openai-api`, `team/openai-api`. */
@@ -24,7 +25,6 @@ export interface ServicePath {
 const SEGMENT = /^(?:[a-z0-9][a-z0-9.-]{0,252}~)?[a-z0-9][a-z0-9.-]{0,252}$/;
 const UP = /^(?:\.|%2e){2}$/i;
 const HERE = /^(?:\.|%2e)$/i;
-const MAX_ESCAPED = 3;
 
 const malformed = (detail: string): EgressError => new EgressError('gateway_path_malformed', { detail });
 
@@ -37,7 +37,8 @@ export function readServicePath(path: string): ServicePath {
   if (!SEGMENT.test(segment)) throw malformed('the first segment of the path cannot be the name of a Service');
   const rest = end === -1 ? '' : path.slice(end);
   if (rest.includes('..') || /%2e/i.test(rest)) refuseClimbing(rest);
-  if (holdsKey(path)) throw malformed('a key stands in the path, which is on record; send it in Proxy-Authorization');
+  if (holdsUnescaped(path, holdsKey))
+    throw malformed('a key stands in the path, which is on record; send it in Proxy-Authorization');
   return { service: segment.replace('~', '/'), segment, path: rest === '' ? '/' : rest };
 }
 
@@ -51,20 +52,7 @@ function refuseClimbing(path: string): void {
   }
 }
 
-/** However often it is escaped. */
-function holdsKey(path: string): boolean {
-  let read = path;
-  for (let i = 0; i <= MAX_ESCAPED; i++) {
-    if (holdsGatewayKey(read) || gatewayTokensIn(read).length > 0) return true;
-    const unescaped = read.includes('%') ? read.replace(ESCAPE, charOf) : read;
-    if (unescaped === read) return false;
-    read = unescaped;
-  }
-  return false;
-}
-
-const ESCAPE = /%([0-9A-Fa-f]{2})/g;
-const charOf = (_: string, digits: string): string => String.fromCharCode(Number.parseInt(digits, 16));
+const holdsKey = (read: string): boolean => holdsGatewayKey(read) || gatewayTokensIn(read).length > 0;
 
 /** Of a credential scope what says where a request goes. */
 export interface SignedPlace {

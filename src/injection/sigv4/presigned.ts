@@ -9,6 +9,7 @@
  */
 import { EgressError } from '../../core/errors.ts';
 import type { Field } from '../../core/headers.ts';
+import { unescaped } from '../../core/percent-escapes.ts';
 import { hasParameter } from '../query-parameters.ts';
 import { canonicalQuery } from './canonical-request.ts';
 
@@ -103,7 +104,3 @@ function fieldOf(name: string, raw: string, before: readonly Field[]): Field {
     throw invalid('an X-Amz-* parameter of the query stands there twice or is malformed');
   return { name, key, value };
 }
-
-/** Latin-1: one byte, one character. */
-const unescaped = (text: string): string =>
-  text.replace(/%([0-9A-Fa-f]{2})/g, (_escape, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
