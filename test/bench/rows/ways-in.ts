@@ -7,23 +7,14 @@ import { fileURLToPath } from 'node:url';
 import type { Way } from '../candidates/candidate.ts';
 import { startCountersign } from '../candidates/countersign.ts';
 import { startJsonUpstream } from '../candidates/nginx.ts';
-import { KeptConnections, runFresh } from '../load/closed-loop.ts';
-import { getRequest } from '../load/requests.ts';
+import { costOfLoad, type Load } from '../request-load.ts';
 import { cpuTimeUs } from '../room/proc.ts';
 import type { Running } from '../room/room.ts';
 import { BARE_RELAY_PORT, type Bench, COUNTERSIGN_PORT, type Row, type RowResult, UPSTREAM_PORT } from '../row.ts';
 import { pairwise, ratio, shown } from '../spread.ts';
-import { type Cost, column, costOf, inTime, takeTurns } from '../turns.ts';
+import { type Cost, column, inTime, takeTurns } from '../turns.ts';
 
 const RELAY = fileURLToPath(new URL('../load/relay-server.ts', import.meta.url));
-const CONCURRENT_TUNNELS = 8;
-
-interface Load {
-  readonly what: string;
-  /** Null: each request on a connection of its own. */
-  readonly connections: number | null;
-  readonly requests: number;
-}
 
 const LOADS: readonly Load[] = [
   { what: '64 kept connections', connections: 64, requests: 12_000 },
@@ -95,28 +86,10 @@ async function costOfWay(
   bench: Bench,
   proxy: Awaited<ReturnType<typeof startCountersign>>,
   { way, relay }: WayIn,
-  { connections, requests }: Load,
+  load: Load,
 ): Promise<Cost> {
   const before = relay === null ? 0 : cpuTimeUs(relay.pid);
-  const cost = await costOfRequests(bench, { ...proxy, way }, connections, requests);
+  const cost = await costOfLoad(bench, { ...proxy, way }, load);
   const ofRelay = relay === null ? 0 : cpuTimeUs(relay.pid) - before;
-  return { ...cost, cpuUs: cost.cpuUs + ofRelay / requests };
-}
-
-async function costOfRequests(
-  bench: Bench,
-  candidate: Awaited<ReturnType<typeof startCountersign>>,
-  connections: number | null,
-  requests: number,
-): Promise<Cost> {
-  const { way } = candidate;
-  const request = getRequest(way);
-  if (connections === null)
-    return costOf(bench, candidate, requests, () => runFresh(way, request, requests, CONCURRENT_TUNNELS));
-  const kept = await KeptConnections.open(way, request, connections);
-  try {
-    return await costOf(bench, candidate, requests, () => kept.run(requests));
-  } finally {
-    kept.close();
-  }
+  return { ...cost, cpuUs: cost.cpuUs + ofRelay / load.requests };
 }

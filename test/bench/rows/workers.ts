@@ -5,8 +5,7 @@
  */
 import { type Countersign, startCountersign } from '../candidates/countersign.ts';
 import { startJsonUpstream } from '../candidates/nginx.ts';
-import { KeptConnections, runFresh } from '../load/closed-loop.ts';
-import { getRequest } from '../load/requests.ts';
+import { costOfLoad, type Load } from '../request-load.ts';
 import { cpuTimeUs, familyOf } from '../room/proc.ts';
 import {
   atMost,
@@ -19,18 +18,10 @@ import {
   UPSTREAM_PORT,
 } from '../row.ts';
 import { difference, pairwise, ratio, shown } from '../spread.ts';
-import { type Cost, column, costOf, inTime, takeTurns } from '../turns.ts';
+import { type Cost, column, inTime, takeTurns } from '../turns.ts';
 
 const GOAL = 1 / 0.9;
 const WARM_UP_REQUESTS = 3_000;
-const CONCURRENT_TUNNELS = 8;
-
-interface Load {
-  readonly what: string;
-  /** Null: each request on a connection of its own. */
-  readonly connections: number | null;
-  readonly requests: number;
-}
 
 const LOADS: readonly Load[] = [
   { what: '1 connection', connections: 1, requests: 4_000 },
@@ -92,7 +83,7 @@ interface OwnedCost extends Cost {
 
 async function measure(bench: Bench, candidate: Candidate, load: Load): Promise<OwnedCost> {
   const before = ownerTimeUs(candidate);
-  const cost = await measureAll(bench, candidate, load);
+  const cost = await costOfLoad(bench, candidate, load);
   return { ...cost, ownerUs: (ownerTimeUs(candidate) - before) / load.requests };
 }
 
@@ -100,16 +91,4 @@ function ownerTimeUs({ process }: Candidate): number {
   if (process === null) return 0;
   const [owner = 0, ...workerPids] = familyOf(process.pid);
   return cpuTimeUs(owner) - workerPids.reduce((sum, pid) => sum + cpuTimeUs(pid), 0);
-}
-
-async function measureAll(bench: Bench, candidate: Candidate, { connections, requests }: Load): Promise<Cost> {
-  const { way } = candidate;
-  if (connections === null)
-    return costOf(bench, candidate, requests, () => runFresh(way, getRequest(way), requests, CONCURRENT_TUNNELS));
-  const kept = await KeptConnections.open(way, getRequest(way), connections);
-  try {
-    return await costOf(bench, candidate, requests, () => kept.run(requests));
-  } finally {
-    kept.close();
-  }
 }
